@@ -1,0 +1,72 @@
+"""Arc lines: what the list promises, and what was measured."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class LineList:
+    """The arc lines expected in an arm; arrays of shape (n,).
+
+    order       order number
+    wavelength  nm, air
+    suspect     does not fit the nominal format: used only where the night's own frame confirms it
+    """
+
+    order: np.ndarray
+    wavelength: np.ndarray
+    suspect: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ArcLines:
+    """Images of pinholes in the light of arc lines; arrays of shape (n,), one entry per spot.
+
+    order, wavelength, slit_index, slit   identity; nm and arcsec
+    predicted_x, predicted_y   nominal position, pixels
+    x, y, x_error, y_error     measured centre and its 1-sigma error, pixels; NaN if not detected
+    counts, peak, background   electrons in the spot, in its brightest pixel, per pixel below it
+    fwhm                       second-moment FWHM within 2 pixels of the peak, pixels
+    width                      FWHM along dispersion of the fitted Gaussian, pixels
+    chi2                       of the spot fit, per degree of freedom
+    detected                   the spot stands out and could be measured
+    """
+
+    order: np.ndarray
+    wavelength: np.ndarray
+    slit_index: np.ndarray
+    slit: np.ndarray
+    predicted_x: np.ndarray
+    predicted_y: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    x_error: np.ndarray
+    y_error: np.ndarray
+    counts: np.ndarray
+    peak: np.ndarray
+    background: np.ndarray
+    fwhm: np.ndarray
+    width: np.ndarray
+    chi2: np.ndarray
+    detected: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def select(self, where: np.ndarray) -> "ArcLines":
+        """The entries `where` (bool or indices) points at."""
+        return replace(self, **{f.name: getattr(self, f.name)[where] for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class LineFit:
+    """How a dispersion solution fits its lines; arrays follow the ArcLines it was made from.
+
+    x, y       position according to the solution, pixels
+    used       kept by the fit
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    used: np.ndarray

@@ -1,0 +1,1 @@
+"""What the spectrograph is: declared facts, and the dictionary of its headers."""

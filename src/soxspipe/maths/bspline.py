@@ -1,0 +1,155 @@
+"""Weighted least-squares B-splines on banded normal equations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.linalg import solveh_banded
+
+from soxspipe.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Spline:
+    """A B-spline: full `knots` vector (with repeated ends), `coefficients`, `degree`."""
+
+    knots: np.ndarray
+    coefficients: np.ndarray
+    degree: int
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Values at x (n,); beyond the end knots the end polynomial is held at its last value."""
+        inside = np.clip(x, self.knots[0], self.knots[-1])
+        return _evaluate(
+            np.ascontiguousarray(inside, dtype="f8"), self.knots, self.coefficients, self.degree
+        )
+
+
+def full_knots(breaks: np.ndarray, degree: int) -> np.ndarray:
+    """Knot vector with the end breaks repeated `degree` more times."""
+    return np.concatenate([np.repeat(breaks[0], degree), breaks, np.repeat(breaks[-1], degree)])
+
+
+@njit(cache=True)
+def _basis(x, knots, span, degree, out):  # type: ignore[no-untyped-def]
+    """The degree + 1 non-zero B-splines at x, knots[span] <= x (de Boor, Cox)."""
+    left, right = np.empty(degree + 1), np.empty(degree + 1)
+    out[0] = 1.0
+    for j in range(1, degree + 1):
+        left[j] = x - knots[span + 1 - j]
+        right[j] = knots[span + j] - x
+        saved = 0.0
+        for r in range(j):
+            term = out[r] / (right[r + 1] + left[j - r])
+            out[r] = saved + right[r + 1] * term
+            saved = left[j - r] * term
+        out[j] = saved
+
+
+@njit(cache=True)
+def _span(x, knots, degree, guess):  # type: ignore[no-untyped-def]
+    """Index of the knot interval that holds x; `guess` is where the last one was."""
+    last = knots.shape[0] - degree - 2
+    span = min(max(guess, degree), last)
+    while span > degree and x < knots[span]:
+        span -= 1
+    while span < last and x >= knots[span + 1]:
+        span += 1
+    return span
+
+
+@njit(cache=True)
+def _accumulate(x, y, w, knots, degree, band, vector):  # type: ignore[no-untyped-def]
+    """Normal equations in upper banded form (degree + 1, n)."""
+    basis = np.empty(degree + 1)
+    span = degree
+    for n in range(x.shape[0]):
+        if w[n] <= 0.0:
+            continue
+        span = _span(x[n], knots, degree, span)
+        _basis(x[n], knots, span, degree, basis)
+        first = span - degree
+        for a in range(degree + 1):
+            vector[first + a] += w[n] * y[n] * basis[a]
+            for b in range(a, degree + 1):
+                band[degree - (b - a), first + b] += w[n] * basis[a] * basis[b]
+
+
+@njit(cache=True)
+def _evaluate(x, knots, coefficients, degree):  # type: ignore[no-untyped-def]
+    values = np.empty(x.shape[0])
+    basis = np.empty(degree + 1)
+    span = degree
+    for n in range(x.shape[0]):
+        span = _span(x[n], knots, degree, span)
+        _basis(x[n], knots, span, degree, basis)
+        total = 0.0
+        for a in range(degree + 1):
+            total += coefficients[span - degree + a] * basis[a]
+        values[n] = total
+    return values
+
+
+def fit(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, breaks: np.ndarray, *, degree: int
+) -> Spline:
+    """Weighted least-squares spline.
+
+    Parameters
+    ----------
+    x, y, weight : (n,); fastest where x is nearly sorted. breaks : (k,) rising, spanning the data.
+    degree : 1 to 5.
+
+    Coefficients without data are held by a very weak pull towards their neighbours' mean.
+
+    Raises
+    ------
+    DataError : no data of positive weight.
+    """
+    if not (weight > 0).any():
+        raise DataError("no data left for a spline fit", hint="too many pixels are flagged")
+    knots = full_knots(np.asarray(breaks, dtype="f8"), degree)
+    n = len(knots) - degree - 1
+    band, vector = np.zeros((degree + 1, n)), np.zeros(n)
+    ordered = (np.ascontiguousarray(a, dtype="f8") for a in (np.clip(x, breaks[0], breaks[-1]), y))
+    _accumulate(*ordered, np.ascontiguousarray(weight, dtype="f8"), knots, degree, band, vector)
+    # second differences of the coefficients, far below the data's weight
+    pull = 1e-7 * float(np.median(band[degree][band[degree] > 0]))
+    for k in range(1, n - 1):
+        band[degree, k] += 4 * pull
+        band[degree, k - 1] += pull
+        band[degree, k + 1] += pull
+        band[degree - 1, k] -= 2 * pull
+        band[degree - 1, k + 1] -= 2 * pull
+        if degree > 1:
+            band[degree - 2, k + 1] += pull
+    band[degree] += 1e-9 * pull
+    coefficients = solveh_banded(band, vector, check_finite=False)
+    return Spline(knots, coefficients, degree)
+
+
+def basis_matrix(x: np.ndarray, breaks: np.ndarray, *, degree: int) -> np.ndarray:
+    """(n, k + degree - 1) dense values of all B-splines at x; for few knots. x is held inside."""
+    knots = full_knots(np.asarray(breaks, dtype="f8"), degree)
+    n = len(knots) - degree - 1
+    out = np.zeros((len(x), n))
+    _fill(np.clip(np.asarray(x, dtype="f8"), breaks[0], breaks[-1]), knots, degree, out)
+    return out
+
+
+@njit(cache=True)
+def _fill(x, knots, degree, out):  # type: ignore[no-untyped-def]
+    basis = np.empty(degree + 1)
+    span = degree
+    for n in range(x.shape[0]):
+        span = _span(x[n], knots, degree, span)
+        _basis(x[n], knots, span, degree, basis)
+        for a in range(degree + 1):
+            out[n, span - degree + a] = basis[a]
+
+
+def integrals(breaks: np.ndarray, *, degree: int) -> np.ndarray:
+    """Integral of each B-spline over the whole line: (t[i + degree + 1] - t[i]) / (degree + 1)."""
+    knots = full_knots(np.asarray(breaks, dtype="f8"), degree)
+    n = len(knots) - degree - 1
+    return (knots[degree + 1 : degree + 1 + n] - knots[:n]) / (degree + 1)

@@ -1,0 +1,1 @@
+"""Judge and draw finished results."""

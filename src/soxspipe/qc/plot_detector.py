@@ -1,0 +1,100 @@
+"""Master bias and dark: level, structure, noise and flagged pixels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.instrument.arms import Arm
+from soxspipe.maths.robust import mad_sigma
+from soxspipe.qc import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@style.drawn
+def master(frame: Frame, arm: Arm, title: str) -> "Figure":
+    """The frame, its flagged pixels, collapsed profiles along both axes, and its histogram.
+
+    frame : (ny, nx). title : what it is, without instrument and arm.
+    """
+    rows = style.frame_rows(arm, 2)
+    figure, panels = style.page(style.heading(arm, title), [*rows, (1.9, (1.0, 1.0, 1.0))])
+    image_panel, flag_panel = style.flat_list(panels[: len(rows)])
+    image = arm.along_rows(np.where(frame.good, frame.data, np.nan))
+    flagged = arm.along_rows(frame.flags) != 0
+    unit = _unit(frame)
+
+    style.show(image_panel, image, style.robust_limits(image, 1, 99), scale="")
+    style.detector_labels(image_panel, arm, f"{title} [{unit}]; flagged pixels are left out")
+    _flag_map(flag_panel, flagged)
+    style.detector_labels(flag_panel, arm, _flag_counts(frame))
+
+    along, across = ("x", "y") if arm.dispersion_axis == "x" else ("y", "x")
+    profiles, histogram = panels[-1][:2], panels[-1][2]
+    for panel, axis, name in zip(profiles, (0, 1), (along, across), strict=True):
+        _profile(panel, image, axis)
+        panel.set(xlabel=f"{name} [pixel]", ylabel=f"level [{unit}]")
+        panel.set_title(f"mean over {across if axis == 0 else along}")
+    _histogram(histogram, image, unit)
+    return figure
+
+
+def _unit(frame: Frame) -> str:
+    return "e-" if frame.unit == "electron" else frame.unit
+
+
+def _flag_counts(frame: Frame) -> str:
+    """`flagged: 312 (0.009 %): 300 HOT, 12 NOTHING_LEFT`."""
+    flags = frame.flags
+    total = int(np.count_nonzero(flags))
+    counts = {flag.name: int(np.count_nonzero(flags & np.uint16(flag))) for flag in PixelFlag}
+    named = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    share = f"flagged pixels: {total} ({100 * total / max(flags.size, 1):.2g} %)"
+    return f"{share}: {named}" if named else share
+
+
+def _flag_map(panel: "Axes", flagged: np.ndarray) -> None:
+    """Share of flagged pixels in coarse blocks, scaled so that a single pixel can be seen."""
+    most = (100, 300)
+    share, (height, width) = style.block_means(flagged.astype("f4"), *most)
+    top = max(float(np.percentile(share, 99.9)), 1.0 / (height * width))
+    style.show(panel, flagged.astype("f4"), (0.0, top), colours="gray_r", most=most, scale="")
+
+
+def _profile(panel: "Axes", image: np.ndarray, axis: int) -> None:
+    """Mean along `axis` of the pixels within the image's robust range."""
+    low, high = style.robust_limits(image, 0.1, 99.9)
+    inside = (image >= low) & (image <= high)
+    count = inside.sum(axis=axis)
+    total = np.where(inside, image, 0.0).sum(axis=axis, dtype="f8")
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    panel.plot(np.arange(len(mean)), mean, color=style.BLUE, linewidth=0.6, rasterized=True)
+    panel.set_xlim(0, max(len(mean) - 1, 1))
+    panel.set_ylim(*style.robust_limits(mean, 0.2, 99.8, margin=0.25))
+
+
+def _histogram(panel: "Axes", image: np.ndarray, unit: str) -> None:
+    """Values within eight robust sigmas, and the normal curve of that sigma."""
+    values = image[np.isfinite(image)]
+    panel.set(xlabel=f"value [{unit}]", ylabel="pixels per bin")
+    if values.size == 0:
+        style.note(panel, "no good pixel")
+        return
+    centre, sigma = float(np.median(values)), mad_sigma(values)
+    half = 8 * sigma if sigma > 0 else max(abs(centre), 1.0)
+    # fine bins under a triangle: coarse ones beat with the steps of the converter
+    fine, edges = np.histogram(values, bins=480, range=(centre - half, centre + half))
+    window = np.convolve(np.ones(8), np.ones(8)) / 8
+    count, x = np.convolve(fine, window, mode="same"), 0.5 * (edges[1:] + edges[:-1])
+    panel.fill_between(x, count, 0.01, color=style.SKY, linewidth=0)
+    if sigma > 0:
+        normal = np.exp(-0.5 * ((x - centre) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+        panel.plot(x, values.size * 8 * (x[1] - x[0]) * normal, color=style.RED, label="normal")
+        panel.legend(loc="upper right")
+    panel.set_yscale("log")
+    panel.set_ylim(0.7, max(count.max(), 1) * 4)
+    panel.set_xlim(centre - half, centre + half)
+    panel.set_title(f"median {centre:.4g} {unit}, sigma {sigma:.3g} {unit} (from the MAD)")

@@ -1,0 +1,138 @@
+"""disp_solution: first dispersion solution, from an arc through the single pinhole."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from soxspipe.datamodel.frame import Frame
+from soxspipe.instrument.arms import Arm
+from soxspipe.instrument.headers import FrameKind
+from soxspipe.instrument.line_lists import arc_lines
+from soxspipe.instrument.spectral_format import nominal
+from soxspipe.io.geometry_tables import DispersionProduct
+from soxspipe.qc import plot_arcs
+from soxspipe.recipes import arc_steps
+from soxspipe.recipes.prepare import detrended, lamp_off
+from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
+from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.science.wavelength import dispersion, export, solve
+from soxspipe.settings import DispSolutionSettings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What disp_solution takes."""
+
+    arc: Annotated[tuple[RawFrame, ...], Raw((FrameKind.PINHOLE_ARC,))]
+    off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
+    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
+    dark: Annotated[
+        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
+    ]
+
+
+METRICS = (
+    *arc_steps.metrics(
+        {
+            "DETLINES FRAC": {"VIS": (0.9, 1.01), "NIR": (0.9, 1.01)},
+            "X RES MEDIAN": {"VIS": (0.0, 0.15), "NIR": (0.0, 0.35)},
+            "X RES SD": {"VIS": (0, 0.4), "NIR": (0, 1.0)},
+            "Y RES MEDIAN": {"VIS": (0.0, 0.9), "NIR": (0.0, 0.13)},
+            "Y RES SD": {"VIS": (0, 1.2), "NIR": (0, 0.25)},
+            "XY RES MEDIAN": {"NIR": (0, 0.4)},
+            "XY RES SD": {"VIS": (0, 1.5), "NIR": (0, 1.0)},
+            "X DIFF SD": {"VIS": (0, 3.0), "NIR": (0, 1.3)},
+            "Y DIFF SD": {"VIS": (0, 10.0), "NIR": (0, 1.5)},
+            "XY DIFF MEDIAN": {"NIR": (0, 6.0)},
+            "XY DIFF SD": {"NIR": (0, 1.9)},
+            "FWHM PIN MEDIAN": {"VIS": (1.6, 1.75), "NIR": (1.75, 1.89)},
+            "FWHM PIN SD": {"VIS": (0.1, 0.2), "NIR": (0, 0.211)},
+        },
+        "single-pinhole",
+    ),
+    *TEMPERATURES,
+)
+
+
+@recipe(
+    "disp_solution",
+    folder="soxs-disp-solution",
+    title="First dispersion solution",
+    inputs=Inputs,
+    settings=DispSolutionSettings,
+    products=(
+        Product(
+            "DISP_MAP", ".fits", "DISP_TAB", "ECHELLE,PINHOLE", "wavelength and order to pixel"
+        ),
+        Product(
+            "DISP_MAP_LINES",
+            "_FITTED_LINES.fits",
+            "",
+            "ECHELLE,PINHOLE",
+            "detected arc lines",
+            group="qc",
+        ),
+        Product(
+            "DISP_MAP_LINES_MISSING",
+            "_MISSED_LINES.fits",
+            "",
+            "ECHELLE,PINHOLE",
+            "listed lines that were not detected",
+            group="qc",
+        ),
+    ),
+    plots=(
+        Plot("DISP_MAP_RES", "_RESIDUALS.pdf", "lines found and missed, residuals, resolution"),
+    ),
+    metrics=METRICS,
+    type_codes={FrameKind.PINHOLE_ARC: "DSOL"},
+)
+def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> Result:
+    """Register the arc against the design, measure its lines, fit the solution."""
+    off = lamp_off(inputs.off, arm, inputs.dark)
+    frame = detrended(inputs.arc[0], arm, bias=inputs.bias, dark=inputs.dark, off=off)
+    design = nominal(arm)
+    middle = len(arm.pinholes) // 2
+    expected = solve.listed(arc_lines(arm), solve.Mask((0.0,), (middle,)), design, frame.shape)
+    name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"
+    start = solve.register_design(
+        frame,
+        expected,
+        design,
+        independent=arm.bands_move_independently,
+        sigma_limit=settings.pinhole_detection_thres_sigma,
+        name=name,
+    )
+    solved = solve.refine(
+        frame,
+        expected,
+        start,
+        dispersion_axis=arm.dispersion_axis,
+        independent=arm.bands_move_independently,
+        sigma_limit=settings.pinhole_detection_thres_sigma,
+        options=dispersion.FitOptions(
+            wavelength_degree=max(settings.wavelength_deg),
+            slit_degree=0,
+            sigma=settings.poly_fitting_residual_clipping_sigma,
+            rounds=settings.poly_clipping_iteration_limit,
+        ),
+    )
+    dispersion.require_good(solved.fit, solved.lines, least_share=0.5, name=name)
+    polynomials = export.dispersion_polynomials(
+        solved.solution,
+        order_deg=settings.order_deg,
+        wavelength_deg=settings.wavelength_deg,
+        slit_deg=(0, 0),
+        slits=np.zeros(1),
+    )
+    values = arc_steps.values(solved, arm) | temperatures([inputs.arc[0].info])
+    return Result(
+        products={
+            "DISP_MAP": DispersionProduct(solved.solution, polynomials),
+            "DISP_MAP_LINES": arc_steps.fitted_table(solved, arm),
+            "DISP_MAP_LINES_MISSING": arc_steps.missed_table(solved.lines),
+        },
+        measurements=judged(METRICS, values, settings, arm),
+        figures={"DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm)},
+    )

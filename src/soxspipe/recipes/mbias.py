@@ -1,0 +1,88 @@
+"""mbias: combine bias frames into a master bias."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from soxspipe.datamodel.frame import PixelFlag
+from soxspipe.datamodel.metric import Metric
+from soxspipe.instrument.arms import Arm
+from soxspipe.instrument.headers import FrameKind
+from soxspipe.qc import plot_detector
+from soxspipe.recipes.prepare import electrons
+from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
+from soxspipe.recipes.recipe import Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.science.detector import combine, defects, monitor
+from soxspipe.settings import MbiasSettings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What mbias takes."""
+
+    bias: Annotated[tuple[RawFrame, ...], Raw((FrameKind.BIAS,), least=3)]
+
+
+METRICS = (
+    Metric("BADPIX FRAC", "", "fraction of bad pixels"),
+    Metric("BADPIX NUM", "px", "number of bad pixels"),
+    Metric("MBIAS MEDIAN", "e-", "median of the master bias", {"VIS": (0, 2000), "NIR": (0, 2000)}),
+    Metric("RAW RON", "e-", "read noise of one raw bias", {"VIS": (0, 15), "NIR": (0, 15)}),
+    Metric("MASTER RON", "e-", "noise of the master bias", {"VIS": (0, 10), "NIR": (0, 10)}),
+    Metric(
+        "FPN FRACMAX",
+        "",
+        "largest periodic-pattern ratio over the raw frames; 1 for white noise",
+        {"VIS": (0, 3), "NIR": (0, 3)},
+    ),
+    Metric("STRUCTX", "e-/kpx", "slope of the bias along x", {"VIS": (-3, 1), "NIR": (-3, 1)}),
+    Metric("STRUCTY", "e-/kpx", "slope along y", {"VIS": (-0.01, 0.6), "NIR": (-0.01, 0.6)}),
+    *TEMPERATURES,
+)
+
+
+@recipe(
+    "mbias",
+    folder="soxs-mbias",
+    title="Master bias",
+    inputs=Inputs,
+    settings=MbiasSettings,
+    products=(Product("MBIAS", ".fits", "MASTER_BIAS", "IMAGE", "master bias"),),
+    plots=(Plot("MBIAS_PLOT", ".pdf", "master bias and its collapsed profiles"),),
+    metrics=METRICS,
+    type_codes={FrameKind.BIAS: "MBIAS"},
+)
+def mbias(inputs: Inputs, settings: MbiasSettings, arm: Arm) -> Result:
+    """Combine bias exposures, rejecting cosmic rays, and flag deviating pixels."""
+    frames = [electrons(raw, arm) for raw in inputs.bias]
+    stack = combine.clipped_mean(
+        frames,
+        sigma=settings.stacked_clipping_sigma,
+        rounds=settings.stacked_clipping_iterations,
+        photon_noise=False,
+    )
+    master = defects.deviating(
+        stack,
+        sigma=settings.frame_clipping_sigma,
+        rounds=settings.frame_clipping_iterations,
+        flag=PixelFlag.BAD,
+    )
+    read_noise = monitor.read_noise_of_pair(frames[0].data, frames[1].data)
+    bad = int(np.count_nonzero(master.flags))
+    values = {
+        "BADPIX FRAC": bad / master.data.size,
+        "BADPIX NUM": bad,
+        "MBIAS MEDIAN": float(np.median(master.data)),
+        "RAW RON": read_noise,
+        "MASTER RON": monitor.neighbour_noise(master.data),
+        "FPN FRACMAX": max(monitor.pattern_ratio(f.data) for f in frames),
+        "STRUCTX": monitor.slope(master.data, axis=1),
+        "STRUCTY": monitor.slope(master.data, axis=0),
+        **temperatures([raw.info for raw in inputs.bias]),
+    }
+    return Result(
+        products={"MBIAS": master},
+        measurements=judged(METRICS, values, settings, arm),
+        figures={"MBIAS_PLOT": lambda: plot_detector.master(master, arm, "Master bias")},
+    )

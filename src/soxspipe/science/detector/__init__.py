@@ -1,0 +1,1 @@
+"""Detector signature: electrons, bias, dark, stacking, defects."""

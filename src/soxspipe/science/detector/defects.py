@@ -1,0 +1,80 @@
+"""Pixels that are not to be trusted: hot, deviating, hit by cosmic rays."""
+
+import numpy as np
+from scipy import ndimage
+
+from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
+from soxspipe.maths.robust import clipped, mad_sigma
+
+#: A single deviating pixel in four million is no news below this significance.
+LEAST_SIGNIFICANCE = 5.0
+
+
+def deviating(frame: Frame, *, sigma: float, rounds: int, flag: PixelFlag) -> Frame:
+    """Flag pixels that stand out of the whole frame *and* out of their own noise.
+
+    A pixel must be `sigma` MAD scales from the frame's median (clipped over `rounds` rounds) and
+    LEAST_SIGNIFICANCE of its own noise from its surroundings: the first alone flags the tail of the
+    noise, the second alone flags gradients.
+    """
+    if rounds == 0:
+        return frame
+    keep = clipped(frame.data.ravel(), sigma=sigma, rounds=rounds)
+    usable = frame.data.ravel()[keep]
+    away = np.abs(frame.data - np.median(usable)) > sigma * mad_sigma(usable)
+    local = ndimage.median_filter(frame.data, size=5)
+    noise = np.sqrt(np.maximum(frame.variance, 1e-6))
+    return frame.flagged(
+        away & (np.abs(frame.data - local) > max(sigma, LEAST_SIGNIFICANCE) * noise), flag
+    )
+
+
+def cosmic_rays(
+    frame: Frame, model: np.ndarray, variance: np.ndarray, *, sigma: float, rounds: int = 1
+) -> Frame:
+    """Flag cosmic rays by L.A.Cosmic (van Dokkum 2001, PASP 113, 1420; astroscrappy) on what a model
+    of sky and object leaves.
+
+    With sky lines and object gone and the true variance given, sharp lines and traces are not taken for
+    hits.
+
+    Parameters
+    ----------
+    model : (ny, nx) electrons of sky and object. variance : (ny, nx) expected noise of the frame.
+    sigma : Laplacian significance of a hit.
+    """
+    from astroscrappy import detect_cosmics  # compiled, slow to import, needed by few recipes
+
+    bad = (frame.flags & UNUSABLE) != 0
+    rest = np.where(bad, 0.0, frame.data - model).astype("f4")
+    mask, _ = detect_cosmics(
+        rest,
+        inmask=bad,
+        invar=np.maximum(variance, 1e-3).astype("f4"),
+        sigclip=sigma,
+        sigfrac=0.3,
+        objlim=2.0,
+        gain=1.0,
+        readnoise=1.0,
+        satlevel=np.inf,
+        niter=rounds,
+        sepmed=True,
+        cleantype="medmask",
+    )
+    return frame.flagged(mask, PixelFlag.COSMIC_RAY)
+
+
+def stands_out(
+    excess: np.ndarray, shape: tuple[int, int], index: np.ndarray, *, sigma: float
+) -> np.ndarray:
+    """Pixels (n,) `sigma` above a model, with touching ones above half of that.
+
+    excess : (n,) data minus model over noise for the pixels at flat `index` of an image of `shape`.
+    """
+    image = np.zeros(shape, dtype="f4")
+    image.ravel()[index] = excess
+    core = image > sigma
+    if not core.any():
+        return np.zeros(len(index), dtype=bool)
+    touching = ndimage.binary_dilation(core, structure=np.ones((3, 3), dtype=bool))
+    return (core | (touching & (image > 0.5 * sigma))).ravel()[index]

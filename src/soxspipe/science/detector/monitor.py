@@ -1,0 +1,40 @@
+"""Health of the detector: read noise, pattern, structure."""
+
+import numpy as np
+
+from soxspipe.maths.robust import mad_sigma
+
+
+def read_noise_of_pair(first: np.ndarray, second: np.ndarray) -> float:
+    """Read noise of one exposure from the difference of two, (ny, nx) each, in their unit."""
+    return mad_sigma((first - second).ravel()) / np.sqrt(2.0)
+
+
+def neighbour_noise(image: np.ndarray) -> float:
+    """Pixel noise from differences of neighbouring columns: large-scale structure drops out."""
+    return mad_sigma((image[:, 1:] - image[:, :-1]).ravel()) / np.sqrt(2.0)
+
+
+def pattern_ratio(image: np.ndarray) -> float:
+    """Fixed-pattern ratio: scatter of the frame collapsed along an axis over the scatter that white
+    noise would leave there; the larger of both axes. 1 for white noise, more for stripes.
+
+    Large-scale structure is taken out by differences of neighbours.
+    """
+    noise = neighbour_noise(image)
+    ratios = []
+    for axis in (0, 1):
+        profile = image.mean(axis=axis)
+        scatter = mad_sigma(np.diff(profile)) / np.sqrt(2.0)
+        ratios.append(scatter * np.sqrt(image.shape[axis]) / max(noise, 1e-9))
+    return float(max(ratios))
+
+
+def slope(image: np.ndarray, axis: int) -> float:
+    """Straight-line slope of the frame collapsed along the other axis, unit per 1000 pixels.
+
+    axis 0: along y; axis 1: along x.
+    """
+    profile = np.median(image, axis=1 - axis)
+    pixel = np.arange(len(profile)) / 1000.0
+    return float(np.polynomial.polynomial.polyfit(pixel, profile, 1)[1])

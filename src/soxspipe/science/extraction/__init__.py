@@ -1,0 +1,1 @@
+"""Objects on the slit: finding, tracing, extracting, merging orders."""

@@ -1,0 +1,1 @@
+"""Where the orders are, and how the detector answers to flat light."""

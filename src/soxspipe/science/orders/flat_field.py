@@ -1,0 +1,191 @@
+"""The flat field, taken apart: lamp spectrum times blaze, and the response of slit and pixels.
+
+Flat = lamp and blaze (smooth along dispersion) x slit illumination (along the slit) x pixel response.
+The first factor is taken out and kept beside the flat; science is divided by the rest, so extracted
+orders hold detected electrons, and the kept spectrum tells how orders compare where they overlap.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy import ndimage
+from scipy.interpolate import LSQUnivariateSpline
+
+from soxspipe.datamodel.flat import MasterFlat
+from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.datamodel.geometry import OrderTable, OrderTrace
+from soxspipe.errors import DataError
+from soxspipe.maths.robust import mad_sigma
+
+
+@dataclass(frozen=True)
+class FlatOptions:
+    """strip: half-width of the strip measured around the centre, pixels; least_electrons: lamp light
+    per pixel of the stack below which nothing is known about the response; cold_sigma: significance of
+    a low-sensitivity pixel; knots: pixels between knots of the lamp spectrum.
+    """
+
+    strip: float
+    least_electrons: float
+    cold_sigma: float
+    knots: float = 60.0
+
+
+def centre_strip(table: OrderTable, shape: tuple[int, int], half_width: float) -> np.ndarray:
+    """(rows, columns) bool: the strip around every order centre; dispersion along columns."""
+    inside = np.zeros(shape, dtype=bool)
+    pixel = np.arange(shape[1], dtype="f8")
+    row = np.arange(shape[0])[:, None]
+    for trace in table.orders.values():
+        low, high = trace.domain
+        centre = trace.at("centre", pixel)
+        inside |= (np.abs(row - centre) <= half_width) & (pixel >= low) & (pixel <= high)
+    return inside
+
+
+def _lamp_coordinate(
+    trace: OrderTrace, tilt: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Pixel along dispersion at the order centre that sees the same wavelength."""
+    return columns - tilt[columns] * (rows - trace.at("centre", columns.astype("f8")))
+
+
+def _smooth_spectrum(
+    coordinate: np.ndarray, values: np.ndarray, weight: np.ndarray, n: int, knots: float
+) -> np.ndarray:
+    """Spline through median-binned values on the pixel grid 0 .. n-1; NaN where there are none."""
+    bins = np.clip(np.rint(coordinate / 4.0).astype("i8"), 0, -(-n // 4))
+    total = np.bincount(bins, weight, minlength=bins.max() + 1)
+    mean = np.bincount(bins, weight * values, minlength=len(total)) / np.maximum(total, 1e-12)
+    centre = np.arange(len(total)) * 4.0
+    ok = total > 0
+    if ok.sum() < 20:
+        return np.full(n, np.nan)
+    x, y, w = centre[ok], mean[ok], np.sqrt(total[ok])
+    for _ in range(4):
+        inner = np.arange(x[0] + knots, x[-1] - knots / 2, knots)
+        spline = LSQUnivariateSpline(x, y, inner, w=w, k=3)
+        residual = (y - spline(x)) * w
+        limit = 5.0 * max(mad_sigma(residual), 1e-9)
+        clean = np.abs(residual) < limit
+        if clean.all():
+            break
+        x, y, w = x[clean], y[clean], w[clean]
+    pixel = np.arange(n, dtype="f8")
+    result = np.asarray(spline(np.clip(pixel, x[0], x[-1])))
+    return np.where((pixel >= x[0] - 4) & (pixel <= x[-1] + 4), result, np.nan)
+
+
+def separate(
+    frame: Frame, table: OrderTable, tilt: dict[int, np.ndarray], options: FlatOptions
+) -> MasterFlat:
+    """Divide the stacked flat by its lamp spectrum, order by order.
+
+    Parameters
+    ----------
+    frame : (rows, columns) stacked flat in electrons, scattered light removed, dispersion along columns.
+    table : centres and edges. tilt : per order (columns,), shift along dispersion per pixel across of
+    light of one wavelength.
+
+    Returns
+    -------
+    The response (1 between orders) with its variance and flags, and the lamp spectra relative to the
+    brightest. Pixels where the lamp is too faint are NO_FLAT and hold 1; pixels whose response is
+    significantly low are COLD.
+    """
+    shape = frame.shape
+    response = np.ones(shape, dtype="f4")
+    variance = np.zeros(shape, dtype="f4")
+    flags = np.array(frame.flags)
+    lamps: dict[int, np.ndarray] = {}
+    for number, trace in table.orders.items():
+        rows, columns = _order_pixels(trace, shape)
+        if rows.size == 0:
+            continue
+        value, noise = frame.data[rows, columns], frame.variance[rows, columns]
+        u = _lamp_coordinate(trace, tilt[number], rows, columns)
+        middle = trace.at("centre", columns.astype("f8"))
+        half = 0.35 * (
+            trace.at("upper", columns.astype("f8")) - trace.at("lower", columns.astype("f8"))
+        )
+        core = (np.abs(rows - middle) < np.abs(half)) & (frame.flags[rows, columns] == 0)
+        lamp = _smooth_spectrum(u[core], value[core], 1.0 / noise[core], shape[1], options.knots)
+        lamp = _without_outliers(lamp, u, value, noise, core, shape[1], options.knots)
+        level = np.interp(u, np.arange(shape[1]), np.nan_to_num(lamp, nan=0.0))
+        dark = level < options.least_electrons
+        safe = np.where(dark, 1.0, level)
+        response[rows, columns] = np.where(dark, 1.0, value / safe)
+        variance[rows, columns] = np.where(dark, 0.0, noise / safe**2)
+        flags[rows, columns] |= np.where(dark, np.uint16(PixelFlag.NO_FLAT), np.uint16(0))
+        lamps[number] = np.where(lamp > options.least_electrons, lamp, np.nan)
+    if not lamps:
+        raise DataError("no order shows light on the flat", hint="check lamp and slit of the flats")
+    brightest = max(float(np.nanmax(lamp)) for lamp in lamps.values() if np.isfinite(lamp).any())
+    flat = Frame(response, variance, flags, unit="", header=frame.header)
+    return MasterFlat(
+        _flag_cold(flat, table, options.cold_sigma),
+        {n: (lamp / brightest).astype("f4") for n, lamp in lamps.items()},
+    )
+
+
+def _without_outliers(
+    lamp: np.ndarray,
+    u: np.ndarray,
+    value: np.ndarray,
+    noise: np.ndarray,
+    core: np.ndarray,
+    n: int,
+    knots: float,
+) -> np.ndarray:
+    """The spectrum again, without pixels far off the first one (cold pixels, dust)."""
+    level = np.interp(u, np.arange(n), np.nan_to_num(lamp, nan=0.0))
+    clean = core & (np.abs(value - level) < 5.0 * np.hypot(np.sqrt(noise), 0.05 * np.abs(level)))
+    if clean.sum() < 100:
+        return lamp
+    return _smooth_spectrum(u[clean], value[clean], 1.0 / noise[clean], n, knots)
+
+
+def _order_pixels(trace: OrderTrace, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) between the edges and inside the domain of an order."""
+    low, high = trace.domain
+    pixel = np.arange(shape[1], dtype="f8")
+    edges = np.sort([trace.at("lower", pixel), trace.at("upper", pixel)], axis=0)
+    first = max(int(np.floor(edges[0].min())) - 1, 0)
+    last = min(int(np.ceil(edges[1].max())) + 1, shape[0] - 1)
+    row = np.arange(first, last + 1)[:, None]
+    inside = (row >= edges[0] - 0.5) & (row <= edges[1] + 0.5) & (pixel >= low) & (pixel <= high)
+    rows, columns = np.nonzero(inside)
+    return rows + first, columns
+
+
+def _flag_cold(flat: Frame, table: OrderTable, sigma: float) -> Frame:
+    """Flag pixels whose response is low in units of its own noise and of the local scatter."""
+    shape = flat.shape
+    interior = np.zeros(shape, dtype=bool)
+    for trace in table.orders.values():
+        rows, columns = _order_pixels(trace, shape)
+        edge = np.minimum(
+            np.abs(rows - trace.at("lower", columns.astype("f8"))),
+            np.abs(rows - trace.at("upper", columns.astype("f8"))),
+        )
+        inside = edge > 3.0
+        interior[rows[inside], columns[inside]] = True
+    interior &= flat.variance > 0
+    if not interior.any():
+        return flat
+    local = ndimage.median_filter(flat.data, size=(5, 9))
+    scatter = mad_sigma((flat.data - local)[interior])
+    limit = max(sigma, 5.0) * np.maximum(np.sqrt(flat.variance), scatter)
+    return flat.flagged(interior & (flat.data < local - limit), PixelFlag.COLD)
+
+
+def tilt_of(x: np.ndarray, y: np.ndarray, along_first: bool, size: int) -> np.ndarray:
+    """Shift along dispersion per pixel across, on the pixel grid 0 .. size-1.
+
+    x, y : (n, 2) positions of n wavelengths at two slit positions; along_first: dispersion is x.
+    """
+    along, across = (x, y) if along_first else (y, x)
+    slope = (along[:, 1] - along[:, 0]) / (across[:, 1] - across[:, 0])
+    series = chebyshev.Chebyshev.fit(along.mean(axis=1), slope, 3)
+    return np.asarray(series(np.arange(size, dtype="f8")))

@@ -1,0 +1,1 @@
+"""The light of the night sky."""

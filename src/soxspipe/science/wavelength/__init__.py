@@ -1,0 +1,1 @@
+"""Arc lines, dispersion solution, pixel map."""

@@ -1,0 +1,198 @@
+"""One exposure: the light of the scene on the detector, and the frame that is read from it."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from soxspipe.instrument.arms import Arm, Binning, get_arm
+from soxspipe.simulator import scene
+from soxspipe.simulator.atmosphere import Atmosphere
+from soxspipe.simulator.detector import CosmicRays, Detector, expose
+from soxspipe.simulator.optics import Departure, Optics
+from soxspipe.simulator.plan import Exposure
+from soxspipe.simulator.render import OrderPath, add_light, trace_order
+from soxspipe.simulator.targets import Flux, standard, target
+
+#: Share of a frame's light that ends up scattered over the detector.
+SCATTERED = 0.007
+
+_ARM_SEED = {"VIS": 1, "NIR": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Night:
+    """One arm on one night: everything that follows from the seed before a frame is taken.
+
+    star_positions  of standard and science target on the slit, arcsec
+    """
+
+    arm: Arm
+    seed: int
+    optics: Optics
+    detector: Detector
+    seeing: float
+    water: float
+    star_positions: tuple[float, float]
+    science: tuple[str, Flux]
+
+    @classmethod
+    def make(cls, arm_name: str, seed: int, binning: Binning, science: str) -> "Night":
+        """The night of `seed`; both arms see the same sky."""
+        binned = get_arm("SOXS", arm_name).binned(binning if arm_name == "VIS" else (1, 1))
+        key = _ARM_SEED[arm_name]
+        sky = np.random.default_rng([seed, 0])
+        positions = sky.uniform(-1.0, 1.0, 2)
+        departure = Departure.draw(binned, np.random.default_rng([seed, key, 0]))
+        return cls(
+            arm=binned,
+            seed=seed,
+            optics=Optics(binned, departure),
+            detector=Detector.make(binned, np.random.default_rng([seed, key, 1])),
+            seeing=float(sky.uniform(0.75, 1.05)),
+            water=float(sky.uniform(1.5, 4.0)),
+            star_positions=(float(positions[0]), float(positions[1])),
+            science=target(science),
+        )
+
+    @cached_property
+    def paths(self) -> dict[int, OrderPath]:
+        """The tabulated light path of every order."""
+        return {order: trace_order(self.optics, order) for order in self.arm.orders}
+
+    def generator(self, exposure: Exposure) -> np.random.Generator:
+        """Random numbers of one exposure: the same whichever other frames are made."""
+        return np.random.default_rng([self.seed, _ARM_SEED[self.arm.name], 2, exposure.number])
+
+    def atmosphere(self, exposure: Exposure) -> Atmosphere:
+        """The air above one exposure; the seeing wanders by a few per cent."""
+        wander = np.random.default_rng([self.seed, 3, exposure.number]).normal(0.0, 0.03)
+        return Atmosphere(
+            airmass=1.08 if exposure.target == "standard" else 1.22,
+            water=self.water,
+            seeing=self.seeing * (1.0 + float(np.clip(wander, -0.1, 0.1))),
+            compensation=0.9 if self.arm.name == "VIS" else 0.0,
+        )
+
+    def object_name(self, exposure: Exposure) -> str:
+        """OBJECT: the star, or the type of the calibration."""
+        return {"standard": "EG274", "science": self.science[0], "": exposure.dpr[1]}[
+            exposure.target
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Expected electrons of one exposure on the trimmed, binned window (ny, nx), pixel response 1.
+
+    star, sky   per order, what the truth needs; `star_image` (ny, nx) is the star's part of `total`
+    """
+
+    total: np.ndarray
+    star_image: np.ndarray | None = None
+    star: dict[int, scene.StarLight] = field(default_factory=dict)
+    sky: dict[int, scene.Beam] = field(default_factory=dict)
+
+
+def binned_sum(image: np.ndarray, binning: Binning) -> np.ndarray:
+    """Sum blocks of pixels as on-chip binning does; rows or columns that fill no block are lost."""
+    bx, by = binning
+    ny, nx = image.shape[0] // by, image.shape[1] // bx
+    return image[: ny * by, : nx * bx].reshape(ny, by, nx, bx).sum(axis=(1, 3))
+
+
+def _calibration_beams(arm: Arm, path: OrderPath, exposure: Exposure) -> list[scene.Beam]:
+    if not exposure.lamps:
+        return []
+    if exposure.group == "arc":
+        return scene.pinhole_arc(arm, path, (0.0,), exposure.seconds)
+    if exposure.group == "multi_pinhole":
+        return scene.pinhole_arc(arm, path, arm.pinholes, exposure.seconds)
+    if exposure.group == "pinhole_flat":
+        return scene.pinhole_flat(arm, path, exposure.seconds)
+    deuterium = "DEUT" in exposure.lamps
+    return scene.slit_flat(arm, path, exposure.slit_width, exposure.seconds, deuterium)
+
+
+def _add_beams(night: Night, image: np.ndarray, order: int, beams: list[scene.Beam]) -> None:
+    blur = scene.optics_blur(night.arm, order)
+    for beam in beams:
+        add_light(image, beam.spectrum, beam.slit, beam.weight, blur)
+
+
+def _on_detector(night: Night, image: np.ndarray) -> np.ndarray:
+    """From (across, along), unbinned, to the trimmed, binned window."""
+    turned = image if night.optics.along_x else image.T
+    return binned_sum(turned, night.arm.binning)
+
+
+def scattered_light(image: np.ndarray) -> np.ndarray:
+    """A smooth glow that holds SCATTERED of the light in `image`, half of it even."""
+    cells = (48, 48)
+    sizes = tuple(zip(image.shape, cells, strict=True))
+    cuts = [
+        np.linspace(0, n, c + 1)[:-1].astype(int) for n, c in zip(image.shape, cells, strict=True)
+    ]
+    coarse = np.add.reduceat(np.add.reduceat(image, cuts[0], axis=0), cuts[1], axis=1)
+    glow = ndimage.gaussian_filter(coarse, 6.0, mode="nearest")
+    glow = 0.5 * glow / max(float(glow.mean()), 1e-30) + 0.5
+    zoom = [n / c for n, c in sizes]
+    smooth = ndimage.zoom(glow.astype("f4"), zoom, order=1, mode="nearest", grid_mode=True)
+    return np.asarray(smooth * (SCATTERED * image.sum() / smooth.sum()))
+
+
+def illuminate(night: Night, exposure: Exposure) -> Light | None:
+    """The light of the scene on the detector; None for biases, darks and lamps that are off."""
+    if not exposure.target and not exposure.lamps:
+        return None
+    shape = (night.optics.pixels_across, night.optics.pixels_along)
+    image = np.zeros(shape)
+    if not exposure.target:
+        for order, path in night.paths.items():
+            _add_beams(night, image, order, _calibration_beams(night.arm, path, exposure))
+        total = _on_detector(night, image)
+        return Light(total + scattered_light(total))
+    return _from_sky(night, exposure, image)
+
+
+def _from_sky(night: Night, exposure: Exposure, image: np.ndarray) -> Light:
+    """Star and sky; `image` is empty and of the unbinned size."""
+    flux = standard if exposure.target == "standard" else night.science[1]
+    star = scene.Star(flux, exposure.slit_position)
+    air = night.atmosphere(exposure)
+    star_image = np.zeros_like(image)
+    stars, skies = {}, {}
+    for order, path in night.paths.items():
+        args = (exposure.slit_width, exposure.seconds)
+        skies[order] = scene.sky(night.arm, path, *args)
+        _add_beams(night, image, order, [skies[order]])
+        if exposure.on_target:
+            stars[order] = scene.star_light(night.arm, path, air, star, *args)
+            _add_beams(night, star_image, order, [stars[order].beam])
+    object_light = _on_detector(night, star_image)
+    total = _on_detector(night, image) + object_light
+    return Light(total + scattered_light(total), object_light, stars, skies)
+
+
+@dataclass(frozen=True, eq=False)
+class RawExposure:
+    """What one exposure leaves: counts of the whole chip, and the truth behind them."""
+
+    counts: np.ndarray
+    light: Light | None
+    cosmics: CosmicRays
+
+
+def take(night: Night, exposure: Exposure, light: Light | None) -> RawExposure:
+    """Read out one exposure of `light`."""
+    rng = night.generator(exposure)
+    cosmics = CosmicRays.shower(night.arm, exposure.seconds, rng)
+    expected = None if light is None else light.total.astype("f4")
+    counts = expose(night.detector, expected, cosmics, exposure.seconds, rng)
+    return RawExposure(counts, light, cosmics)
+
+
+def without_departure(night: Night) -> Night:
+    """The same night with the instrument exactly as designed."""
+    return replace(night, optics=Optics(night.arm, Departure.none(night.arm)))

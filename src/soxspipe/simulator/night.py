@@ -1,0 +1,147 @@
+"""A whole night of raw frames, one arm or both, with its truth."""
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from astropy.io import fits
+
+from soxspipe.errors import OutputError, SettingsError
+from soxspipe.instrument.arms import Binning
+from soxspipe.simulator import truth
+from soxspipe.simulator.exposure import Light, Night, illuminate, take
+from soxspipe.simulator.headers import raw_header
+from soxspipe.simulator.plan import GROUPS, Exposure, night_plan
+
+#: (what is being made, frames done, frames in all)
+Progress = Callable[[str, int, int], None]
+
+_WORKERS = 2
+
+
+def simulate_night(
+    folder: Path,
+    *,
+    arms: Sequence[str] = ("VIS", "NIR"),
+    seed: int = 1,
+    target: str = "sn",
+    mode: str = "stare",
+    binning: Binning = (1, 1),
+    progress: Progress | None = None,
+    only: Collection[str] | None = None,
+) -> list[Path]:
+    """Write a night of raw frames into `folder` and its truth into `folder`/truth.
+
+    target    "sn", "standard", "faint" or a table file of wavelength (nm) and flux (erg/s/cm2/A)
+    mode      "stare", "nod" or "offset"
+    binning   of the VIS detector (x, y); NIR is never binned
+    only      groups of frames (plan.GROUPS) to write; a frame is the same whatever else is written
+
+    Returns the raw frames in order of time. Raises SettingsError for an unknown arm, mode or group,
+    InputError for an unknown target or binning, OutputError if the folder cannot be written.
+    """
+    unknown = set(only or ()) - set(GROUPS)
+    if unknown or set(arms) - {"VIS", "NIR"}:
+        wrong = ", ".join(sorted(unknown or set(arms)))
+        raise SettingsError(
+            f"unknown arm or group: {wrong}",
+            hint=f"arms are VIS and NIR; groups are {', '.join(GROUPS)}",
+        )
+    if seed < 0:
+        raise SettingsError(f"seed {seed} is negative", hint="give a whole number from 0")
+    nights = [Night.make(arm, seed, binning, target) for arm in arms]
+    plans = [night_plan(night.arm.name, mode, night.star_positions) for night in nights]
+    work = [
+        (night, [e for e in plan if only is None or e.group in only])
+        for night, plan in zip(nights, plans, strict=True)
+    ]
+    _make_folder(folder)
+    total = sum(len(plan) for _, plan in work)
+    frames: list[Path] = []
+    try:
+        for night, plan in work:
+            truth.write_night(folder / "truth", night)
+            frames += _write_all(folder, night, plan, progress, (len(frames), total))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror or error}",
+            hint="free some space (a night takes about 1 GB) or choose another folder",
+        ) from error
+    return sorted(frames, key=lambda path: path.name)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / "truth").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {folder}: {error.strerror or error}", hint="choose another folder"
+        ) from error
+
+
+def _series(plan: Sequence[Exposure]) -> list[list[Exposure]]:
+    """Neighbouring exposures of the same scene, so that its light is worked out once."""
+    groups: list[list[Exposure]] = []
+    for exposure in plan:
+        before = groups[-1][-1] if groups else None
+        if before is not None and not exposure.target and _same_scene(before, exposure):
+            groups[-1].append(exposure)
+        else:
+            groups.append([exposure])
+    return groups
+
+
+def _same_scene(one: Exposure, other: Exposure) -> bool:
+    return (one.template_start, one.dpr, one.lamps) == (
+        other.template_start,
+        other.dpr,
+        other.lamps,
+    )
+
+
+def _write_all(
+    folder: Path,
+    night: Night,
+    plan: Sequence[Exposure],
+    progress: Progress | None,
+    counted: tuple[int, int],
+) -> list[Path]:
+    """Render and write exposures, two series at a time; each frame has its own random numbers."""
+    done, total = counted
+    frames: list[Path] = []
+    night.paths  # noqa: B018  # tabulated once, before the workers share it
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        tasks = {pool.submit(_write_series, folder, night, s): s[0] for s in _series(plan)}
+        try:
+            for task in as_completed(tasks):
+                written = task.result()
+                frames += written
+                done += len(written)
+                if progress is not None:
+                    first = tasks[task]
+                    progress(f"{night.arm.name} {first.group.replace('_', ' ')}", done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return frames
+
+
+def _write_series(folder: Path, night: Night, series: Sequence[Exposure]) -> list[Path]:
+    light = illuminate(night, series[0])
+    return [_write_frame(folder, night, exposure, light) for exposure in series]
+
+
+def _write_frame(folder: Path, night: Night, exposure: Exposure, light: Light | None) -> Path:
+    """Read out, write aside, rename: an interrupted run leaves no half-written frame."""
+    raw = take(night, exposure, light)
+    header = raw_header(
+        exposure, night.arm, night.object_name(exposure), night.atmosphere(exposure)
+    )
+    path = folder / f"{exposure.stem}.fits"
+    aside = path.with_suffix(".part")
+    fits.PrimaryHDU(raw.counts, header).writeto(aside, overwrite=True)
+    aside.replace(path)
+    if exposure.target and light is not None:
+        truth.write_spectrum(folder / "truth", night, exposure, light)
+        truth.write_cosmics(folder / "truth", exposure, raw.cosmics)
+    return path

@@ -1,0 +1,220 @@
+"""What falls into the slit: lamps, sky and star, as beams of light order by order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from soxspipe.instrument.arms import Arm
+from soxspipe.simulator import tables
+from soxspipe.simulator.atmosphere import Atmosphere, sky_continuum
+from soxspipe.simulator.render import (
+    OVERSAMPLING,
+    BlurredSpectrum,
+    OrderPath,
+    blur,
+    line_spread,
+)
+from soxspipe.simulator.targets import Flux, photons
+from soxspipe.simulator.throughput import AREA, efficiency
+
+#: Blur of the optics, Gaussian sigma in px: with the pixel's own width the pinholes measure 1.65 px
+#: (VIS, bands differ in focus: r, u, g, i) and 1.8 px (NIR).
+_BLUR_VIS = {1: 0.59, 2: 0.73, 3: 0.62, 4: 0.67}
+_BLUR_NIR = 0.71
+
+_PINHOLE_AREA = 0.2  # arcsec2: a hole of 0.5 arcsec
+_LINE_ELECTRONS = {"VIS": 260.0, "NIR": 600.0}  # per s, a line of strength 1 at 20 % efficiency
+_COARSE = 17  # columns at which the profile of a star along the slit is worked out
+_MOFFAT = 3.0
+_NO_LINES = (np.empty(0), np.empty(0))
+
+#: Lamps: electrons/s/px at the peak of the orders through a slit of 1 arcsec, by wavelength (nm).
+_QTH = {
+    "VIS": (
+        (347.0, 20.0),
+        (395.0, 75.0),
+        (485.0, 220.0),
+        (600.0, 560.0),
+        (755.0, 830.0),
+        (853.0, 900.0),
+    ),
+    "NIR": ((789.0, 1250.0), (900.0, 1450.0), (1200.0, 1550.0), (1600.0, 1550.0), (2060.0, 1350.0)),
+}
+_DEUTERIUM = ((347.0, 900.0), (395.0, 600.0), (485.0, 250.0), (600.0, 120.0), (853.0, 60.0))
+_DEUTERIUM_LINES = ((485.99, 4000.0), (656.10, 12000.0), (433.93, 800.0))  # nm, electrons/s/arcsec2
+
+
+@dataclass(frozen=True, eq=False)
+class Beam:
+    """Light of one order: a blurred spectrum and its share at each slit sample.
+
+    slit (m,) arcsec; weight (m, n_coarse), even in columns.
+    """
+
+    spectrum: BlurredSpectrum
+    slit: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Star:
+    """A star in the slit: spectrum above the atmosphere, and where it stands (arcsec)."""
+
+    flux: Flux
+    slit_position: float
+
+
+def optics_blur(arm: Arm, order: int) -> float:
+    """Gaussian sigma of the optics in this order, px."""
+    if arm.name == "VIS":
+        return _BLUR_VIS[order]
+    return _BLUR_NIR * (1.0 + 0.03 * float(np.sin(2.3 * order)))
+
+
+def slit_samples(path: OrderPath) -> tuple[np.ndarray, float]:
+    """Slit positions five to a pixel, and their spacing, arcsec."""
+    n = int(np.ceil(2.0 * path.half_slit * path.pixels_per_arcsec * 5.0))
+    step = 2.0 * path.half_slit / n
+    return -path.half_slit + step * (np.arange(n) + 0.5), step
+
+
+def _even(path: OrderPath) -> tuple[np.ndarray, np.ndarray]:
+    """Slit samples and weights of light that fills the slit; spectra are then per arcsec."""
+    slit, step = slit_samples(path)
+    return slit, np.full((slit.size, 2), step)
+
+
+def _lamp(arm: Arm, wavelength: np.ndarray, deuterium: bool) -> np.ndarray:
+    """Photons/s/nm/arcsec2 from a continuum lamp: one smooth curve for all orders."""
+    knots = np.array(_DEUTERIUM if deuterium else _QTH[arm.name])
+    peak = (
+        0.04 * (wavelength / 755.0) * 0.24 if arm.name == "VIS" else 0.05 * wavelength / 1150 * 0.14
+    )
+    scale = 3.65 if arm.name == "VIS" else 3.05  # px per arcsec
+    level = PchipInterpolator(knots[:, 0], np.log(knots[:, 1]))
+    return np.asarray(np.exp(level(np.clip(wavelength, *knots[[0, -1], 0]))) * scale / peak)
+
+
+def slit_flat(
+    arm: Arm, path: OrderPath, slit_width: float, seconds: float, deuterium: bool = False
+) -> list[Beam]:
+    """A continuum lamp fills the slit."""
+    spread = line_spread(optics_blur(arm, path.order), slit_width * path.pixels_per_arcsec)
+    response = efficiency(arm, path.order, path.wavelength)
+    lamp = _lamp(arm, path.wavelength, deuterium)
+    continuum = lamp * response * slit_width * seconds * path.nm_per_pixel
+    lines = _NO_LINES
+    if deuterium:
+        places, strength = np.array(_DEUTERIUM_LINES).T
+        at_line = efficiency(arm, path.order, places)
+        lines = (places, strength * at_line / 0.2 * slit_width * seconds)
+    return [Beam(blur(path, continuum, lines, spread), *_even(path))]
+
+
+def pinhole_flat(arm: Arm, path: OrderPath, seconds: float) -> list[Beam]:
+    """A continuum lamp behind the single pinhole."""
+    response = efficiency(arm, path.order, path.wavelength)
+    lamp = _lamp(arm, path.wavelength, deuterium=False)
+    continuum = lamp * response * _PINHOLE_AREA * seconds * path.nm_per_pixel
+    spread = line_spread(optics_blur(arm, path.order), 0.0)
+    return [Beam(blur(path, continuum, _NO_LINES, spread), np.zeros(1), np.ones((1, 2)))]
+
+
+def arc_electrons(arm: Arm, order: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wavelength (nm) and electrons per pinhole of the arc lines in an order."""
+    lines = tables.arc_lines(arm.name)
+    response = efficiency(arm, order, lines.wavelength) / 0.2
+    return lines.wavelength, _LINE_ELECTRONS[arm.name] * seconds * lines.strength * response
+
+
+def pinhole_arc(arm: Arm, path: OrderPath, holes: tuple[float, ...], seconds: float) -> list[Beam]:
+    """The arc lamps behind a pinhole mask."""
+    spread = line_spread(optics_blur(arm, path.order), 0.0)
+    lines = arc_electrons(arm, path.order, seconds)
+    spectrum = blur(path, np.zeros_like(path.along), lines, spread)
+    return [Beam(spectrum, np.array(holes), np.ones((len(holes), 2)))]
+
+
+def sky(arm: Arm, path: OrderPath, slit_width: float, seconds: float) -> Beam:
+    """The night sky fills the slit; the spectrum is per arcsec along it."""
+    places, strength = tables.airglow()
+    near = (places > path.wavelength.min() - 1.0) & (places < path.wavelength.max() + 1.0)
+    places, strength = places[near], strength[near]
+    factor = AREA * slit_width * seconds
+    response = efficiency(arm, path.order, path.wavelength)
+    continuum = sky_continuum(path.wavelength) * response * factor * path.nm_per_pixel
+    lines = (places, strength * efficiency(arm, path.order, places) * factor)
+    spread = line_spread(optics_blur(arm, path.order), slit_width * path.pixels_per_arcsec)
+    return Beam(blur(path, continuum, lines, spread), *_even(path))
+
+
+def _moffat_scale(width: np.ndarray) -> np.ndarray:
+    return np.asarray(width / (2.0 * np.sqrt(2.0 ** (1.0 / _MOFFAT) - 1.0)))
+
+
+def star_profile(
+    path: OrderPath, air: Atmosphere, star: Star, slit_width: float, reference: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(light, centre, column wavelength) of a star along the slit at the coarse columns.
+
+    light (m, n_coarse) share of all the star's light that enters each slit sample; centre
+    (n_coarse,) arcsec, moved by differential refraction.
+    """
+    columns = np.linspace(0.0, path.n_columns - 1.0, _COARSE)
+    wavelength = np.interp(columns, path.along, path.wavelength)
+    slit, step = slit_samples(path)
+    centre = star.slit_position + air.displacement(wavelength, reference)
+    scale = _moffat_scale(air.image_width(wavelength))
+    nodes, parts = np.polynomial.legendre.leggauss(32)
+    across = 0.5 * slit_width * nodes[:, None, None]
+    along = slit[None, :, None] - centre
+    shape = (1.0 + (across**2 + along**2) / scale**2) ** -_MOFFAT
+    total = np.einsum("q,qjk->jk", parts, shape) * 0.5 * slit_width * step
+    return total * (_MOFFAT - 1.0) / (np.pi * scale**2), centre, wavelength
+
+
+def _light_across_slit(path: OrderPath, air: Atmosphere, slit_width: float) -> np.ndarray:
+    """Distribution of a star's light over the width of the slit, on the fine grid, centred."""
+    middle = float(np.median(path.wavelength))
+    scale = float(_moffat_scale(air.image_width(middle)))
+    half = max(int(0.5 * slit_width * path.pixels_per_arcsec * OVERSAMPLING), 1)
+    place = np.arange(-half, half + 1) / (OVERSAMPLING * path.pixels_per_arcsec)
+    return np.asarray((1.0 + (place / scale) ** 2) ** (0.5 - _MOFFAT))
+
+
+@dataclass(frozen=True, eq=False)
+class StarLight:
+    """A star's beam with the truth that goes with it.
+
+    through  (n_coarse,) share of the light that passes the slit, at `wavelength` (nm)
+    centre   (n_coarse,) slit position of the star, arcsec
+    """
+
+    beam: Beam
+    through: np.ndarray
+    centre: np.ndarray
+    wavelength: np.ndarray
+
+
+def star_light(
+    arm: Arm, path: OrderPath, air: Atmosphere, star: Star, slit_width: float, seconds: float
+) -> StarLight:
+    """A star behind the atmosphere, through the slit."""
+    reference = float(np.mean([np.mean(o.full) for o in arm.orders.values()]))
+    light, centre, wavelength = star_profile(path, air, star, slit_width, reference)
+    through = light.sum(axis=0)
+    columns = np.linspace(0.0, path.n_columns - 1.0, _COARSE)
+    passed = np.interp(path.along, columns, through)
+    arriving = photons(path.wavelength, star.flux(path.wavelength)) * air.transmission(
+        path.wavelength
+    )
+    response = efficiency(arm, path.order, path.wavelength) * AREA * seconds
+    spread = line_spread(
+        optics_blur(arm, path.order),
+        slit_width * path.pixels_per_arcsec,
+        _light_across_slit(path, air, slit_width),
+    )
+    spectrum = blur(path, arriving * response * passed * path.nm_per_pixel, _NO_LINES, spread)
+    beam = Beam(spectrum, slit_samples(path)[0], light / through)
+    return StarLight(beam, through, centre, wavelength)

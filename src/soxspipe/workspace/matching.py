@@ -1,0 +1,118 @@
+"""Which calibration serves which frames: the policy as a table, and the choice made by it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from soxspipe.workspace.sets import FrameSet
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the product of one recipe is chosen for the frames of another.
+
+    made_by    recipe whose product is wanted
+    taken_by   recipes the rule is for; empty: all that no other rule names
+    same       facts that must agree in every arm, as attributes of RawRecord
+    same_vis   facts that must agree in VIS as well (NIR has one binning and one gain)
+    slit       slit the calibration must have been taken with, whatever that of the frame
+    target     what the calibration must show: start of the name of its kind, e.g. "flux_standard"
+    stand_ins  (arm, slit of the frame) -> another slit whose calibration serves as well
+    nearest    what decides, first to last: "slit" (its own before a stand-in), "lamp" (one with a
+               continuum over the whole range before deuterium alone), "exptime", "time"
+    """
+
+    made_by: str
+    taken_by: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    same_vis: tuple[str, ...] = ()
+    slit: str = ""
+    target: str = ""
+    stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    nearest: tuple[str, ...] = ("time",)
+
+
+#: Arm is always the same. There is no limit on the time between frame and calibration.
+POLICY = (
+    Rule("mbias", same=("read_mode", "binning", "gain")),
+    Rule("mdark", same=("read_mode",), same_vis=("binning",), nearest=("exptime", "time")),
+    Rule("disp_solution"),
+    Rule("order_centres", nearest=("lamp", "time")),
+    Rule(
+        "mflat",
+        taken_by=("spat_solution",),
+        same_vis=("binning", "gain"),
+        nearest=("lamp", "time"),
+    ),
+    Rule(
+        "mflat",
+        same=("slit", "read_mode"),
+        same_vis=("binning", "gain"),
+        stand_ins={("NIR", "SLIT5.0"): "SLIT1.5"},
+        nearest=("slit", "lamp", "time"),
+    ),
+    Rule("spat_solution"),
+    # a star's light passes the wide slit whole
+    Rule("stare_std", slit="SLIT5.0", target="flux_standard"),
+    Rule("nod_std", slit="SLIT5.0", target="flux_standard"),
+    Rule("offset_std", slit="SLIT5.0", target="flux_standard"),
+)
+
+
+def rule_for(made_by: str, taken_by: str) -> Rule:
+    """The rule for that pair: one that names the taker, else the general one."""
+    rules = [r for r in POLICY if r.made_by == made_by]
+    named = [r for r in rules if taken_by in r.taken_by]
+    general = [r for r in rules if not r.taken_by]
+    return next(iter(named + general), Rule(made_by))
+
+
+def fits(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> bool:
+    """True if the policy lets `calibration` serve `wanted`."""
+    have, need = calibration.first, wanted.first
+    if (have.instrument, have.arm) != (need.instrument, need.arm):
+        return False
+    if rule.slit and have.slit != rule.slit:
+        return False
+    if not (have.kind or "").startswith(rule.target):
+        return False
+    keys = (*rule.same, *(rule.same_vis if need.arm == "VIS" else ()))
+    stand_in = rule.stand_ins.get((need.arm, need.slit))
+    for key in keys:
+        if key == "slit" and stand_in is not None and have.slit == stand_in:
+            continue
+        if getattr(have, key) != getattr(need, key):
+            return False
+    return True
+
+
+def ranked(rule: Rule, candidates: Iterable[FrameSet], wanted: FrameSet) -> list[FrameSet]:
+    """The candidates that fit, best first; ties go to the earlier name."""
+    fitting = [c for c in candidates if fits(rule, c, wanted)]
+    return sorted(fitting, key=lambda c: (*_distances(rule, c, wanted), c.stem))
+
+
+def _distances(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> tuple[float, ...]:
+    have, need = calibration.first, wanted.first
+    distance = {
+        "slit": float(have.slit != need.slit),
+        "lamp": float(have.lamp == "D"),
+        "exptime": abs(have.exptime - need.exptime),
+        "time": abs(have.mjd - need.mjd),
+    }
+    return tuple(distance[key] for key in rule.nearest)
+
+
+def wish(rule: Rule, wanted: FrameSet) -> str:
+    """What to observe or download when nothing fits: `mflat (slit SLIT1.0, binning 1x1)`."""
+    need = wanted.first
+    labels = {"read_mode": "read-out mode", "slit_mask": "mask"}
+    keys = (*rule.same, *(rule.same_vis if need.arm == "VIS" else ()))
+    facts = []
+    for key in keys:
+        value = getattr(need, key)
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        other = rule.stand_ins.get((need.arm, need.slit)) if key == "slit" else None
+        facts.append(f"{labels.get(key, key)} {text}" + (f" or {other}" if other else ""))
+    if rule.slit:
+        facts.append(f"slit {rule.slit}")
+    return rule.made_by + (f" ({', '.join(facts)})" if facts else "")

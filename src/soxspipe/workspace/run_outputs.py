@@ -1,0 +1,129 @@
+"""The way out: products written aside and renamed together, then the plots."""
+
+import io
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
+from soxspipe.errors import OutputError, SoxspipeError
+from soxspipe.io.products import product_bytes
+from soxspipe.io.provenance import Provenance, product_header
+from soxspipe.io.writing import Staged, write_bytes
+from soxspipe.recipes.recipe import Recipe, Result
+from soxspipe.workspace.names import product_path
+from soxspipe.workspace.run_inputs import Gathered
+from soxspipe.workspace.run_record import Written
+
+
+class ProductExistsError(OutputError):
+    """A product of the run is there already, and may not be replaced."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the files of a run go: below `root`, named after `stem`."""
+
+    root: Path
+    night: str
+    stem: str
+    recipe: Recipe
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the products and the log."""
+        return self.root / "reduced" / self.night / self.recipe.folder
+
+    def products(self) -> dict[str, Path]:
+        """Label -> path of everything the recipe can make."""
+        return {
+            p.label: self.root / product_path(self.stem, self.night, self.recipe, p)
+            for p in self.recipe.products
+        }
+
+    def plot(self, suffix: str) -> Path:
+        """Path of a plot."""
+        return self.root / "qc" / self.night / self.recipe.folder / f"{self.stem}{suffix}"
+
+
+def refuse_to_replace(target: Target) -> None:
+    """ProductExistsError if a product of the run is there already."""
+    for path in target.products().values():
+        if path.exists():
+            raise ProductExistsError(
+                f"the product {path} exists already",
+                hint="use -x to overwrite it, or -o for another folder",
+            )
+
+
+def write_products(
+    target: Target, result: Result, provenance: Provenance, gathered: Gathered
+) -> tuple[Written, ...]:
+    """Write all products of a result, or none.
+
+    Raises OutputError if they cannot be written; KeyError if the recipe did not declare a label.
+    """
+    paths, arm = target.products(), gathered.arm.name
+    for label in result.products:
+        paths[label]
+    written = []
+    with Staged() as stage:
+        for product in target.recipe.products:
+            if product.label not in result.products:
+                continue
+            value: Any = result.products[product.label]
+            category = f"{product.category}_{arm}" if product.category else ""
+            header = product_header(
+                gathered.first.header,
+                provenance,
+                category=category,
+                tech=product.tech,
+                extracted=isinstance(value, OrderSpectra | Spectrum),
+                measurements=result.measurements,
+                extra=result.headers.get(product.label),
+            )
+            path = paths[product.label]
+            stage.write(path, product_bytes(path, value, header))
+            written.append(Written(product.label, path, category, product.group, product.meaning))
+    return tuple(written)
+
+
+def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...]:
+    """Draw the plots of a result as PDF. One that fails is told in the log; no product is lost."""
+    drawn = []
+    for plot in target.recipe.plots:
+        function = result.figures.get(plot.label)
+        if function is None:
+            continue
+        path = target.plot(plot.suffix)
+        try:
+            write_bytes(path, _pdf(function()), overwrite=True)
+        except SoxspipeError as error:
+            log.warning("plot %s: %s", plot.label, error.message)
+        except Exception:
+            log.warning("plot %s could not be drawn", plot.label, exc_info=True)
+        else:
+            drawn.append(path)
+    return tuple(drawn)
+
+
+def _pdf(figure: Any) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
+    return stream.getvalue()
+
+
+def use_no_screen() -> None:
+    """Make matplotlib draw to files only, wherever it is called from."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+
+
+def close_figures() -> None:
+    """Let go of figures that pyplot keeps."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
