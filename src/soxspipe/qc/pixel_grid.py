@@ -30,7 +30,8 @@ def draw(
     dispersion between points that are looked at. lines : wavelengths per order, about.
     """
     thin = tuple(
-        slice(w.start, w.stop, n) for w, n in zip(window, (max(1, stride // 8), stride), strict=True)
+        slice(w.start, w.stop, n)
+        for w, n in zip(window, (max(1, stride // 8), stride), strict=True)
     )
     wavelength, slit, order = (
         arm.along_rows(z)[thin] for z in (pixel_map.wavelength, pixel_map.slit, pixel_map.order)

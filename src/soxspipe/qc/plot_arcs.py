@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soxspipe.datamodel.arc_lines import ArcLines
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.instrument.arms import Arm
 from soxspipe.maths.robust import mad_sigma
-from soxspipe.qc import pixel_grid, style
+from soxspipe.qc import drawing, pixel_grid, style
 from soxspipe.science.wavelength.solve import Solved
 
 if TYPE_CHECKING:
@@ -21,9 +20,7 @@ _CLOSE_UP = (64, 130)
 
 
 @style.drawn
-def solution(
-    frame: Frame, solved: Solved, arm: Arm, pixel_map: PixelMap | None = None
-) -> "Figure":
+def solution(frame: Frame, solved: Solved, arm: Arm, pixel_map: PixelMap | None = None) -> "Figure":
     """Lines on the frame, residuals, resolution and widths; with a pixel map its grid, too.
 
     frame : (ny, nx) the arc, electrons. Residuals are measured minus fitted position.
@@ -53,7 +50,7 @@ def solution(
     _widths(widths, solved)
     _resolution(resolution, solved, colours, arm)
     bars = [(where, colour) for _, where, colour, _ in _kinds(solved)]
-    style.order_bars(counts, solved.lines.order, colours, arm, (bars[1], bars[2], bars[0]))
+    drawing.order_bars(counts, solved.lines.order, colours, arm, (bars[1], bars[2], bars[0]))
     counts.set_title("pinhole images: used, rejected, not found")
     return figure
 
@@ -74,9 +71,7 @@ def _sharp(
     """A detector image stretched to show faint lines beside bright ones."""
     top = max(style.robust_limits(image, 1, brightest)[1], 20 * noise)
     soft = max(3 * noise, 0.02 * top)
-    style.show(
-        panel, image, (-1.5 * noise, top), colours="gray_r", softening=soft, **options
-    )
+    drawing.show(panel, image, (-1.5 * noise, top), colours="gray_r", softening=soft, **options)
 
 
 def _kinds(solved: Solved) -> list[tuple[str, np.ndarray, str, str]]:
@@ -84,25 +79,19 @@ def _kinds(solved: Solved) -> list[tuple[str, np.ndarray, str, str]]:
     found, used = solved.lines.detected, solved.fit.used
     return [
         ("not found", ~found, style.STEEL, "+"),
-        ("found and used", found & used, style.GREEN, "o"),
+        ("found and used", found & used, style.GREEN, "."),
         ("found, rejected by the fit", found & ~used, style.RED, "x"),
     ]
 
 
-def _mark(
-    panel: "Axes", solved: Solved, arm: Arm, size: float, *, hollow: bool = True
-) -> None:
+def _mark(panel: "Axes", solved: Solved, arm: Arm, size: float, *, filled: bool = False) -> None:
     lines, fit = solved.lines, solved.fit
     x = np.where(lines.detected, lines.x, fit.x)
     y = np.where(lines.detected, lines.y, fit.y)
     along, across = arm.dispersion_and_slit(x, y)
     for label, where, colour, marker in _kinds(solved):
-        ring = marker == "o" and hollow
-        face = {"facecolors": "none", "edgecolors": colour} if ring else {"color": colour}
-        panel.scatter(
-            along[where], across[where], s=size, marker=marker, linewidths=0.6,
-            label=f"{label}: {np.count_nonzero(where)}", rasterized=len(lines) > 1500, **face,
-        )  # fmt: skip
+        shape = "o" if filled and marker == "." else marker
+        drawing.marks(panel, along[where], across[where], shape, colour, size=size, label=label)
 
 
 def _frame(
@@ -110,9 +99,9 @@ def _frame(
 ) -> None:
     _sharp(panel, image[lit], noise, origin=(lit.start, 0))
     limits = panel.get_xlim(), panel.get_ylim()
-    _mark(panel, solved, arm, 9 if len(solved.lines) < 1500 else 3)
+    _mark(panel, solved, arm, 3.0 if len(solved.lines) < 1500 else 1.8)
     panel.set(xlim=limits[0], ylim=limits[1])
-    panel.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderaxespad=0.1)
+    drawing.key(panel, 3)
     style.detector_labels(panel, arm, "")
 
 
@@ -131,9 +120,14 @@ def _grid(
 
 
 def _close_up(
-    panel: "Axes", image: np.ndarray, noise: float, share: float, solved: Solved,
-    pixel_map: PixelMap, arm: Arm,
-) -> None:  # fmt: skip
+    panel: "Axes",
+    image: np.ndarray,
+    noise: float,
+    share: float,
+    solved: Solved,
+    pixel_map: PixelMap,
+    arm: Arm,
+) -> None:
     """Spots of a line of the middle order, `share` of the way through its lines, with the map."""
     numbers = np.unique(solved.lines.order)
     mine = np.flatnonzero(solved.fit.used & (solved.lines.order == numbers[len(numbers) // 2]))
@@ -154,7 +148,7 @@ def _close_up(
     step = pixel_grid.draw(
         panel, pixel_map, arm, slits=np.asarray(arm.pinholes), window=window, stride=1
     )
-    _mark(panel, solved, arm, 5, hollow=False)
+    _mark(panel, solved, arm, 2.4, filled=True)
     panel.set(xlim=limits[0], ylim=limits[1])
     label = style.label_of(arm, int(solved.lines.order[line[0]]))
     style.detector_labels(
@@ -167,12 +161,17 @@ def _residuals(panel: "Axes", solved: Solved, axis: str, colours: dict[int, Any]
     residual = getattr(lines, axis) - getattr(fit, axis)
     reach = _reach(residual[fit.used])
     drawn_at = np.clip(residual, -0.95 * reach, 0.95 * reach)
-    style.dots(panel, lines.wavelength, drawn_at, lines.order, fit.used, colours)
+    drawing.dots(panel, lines.wavelength, drawn_at, lines.order, fit.used, colours)
     out = lines.detected & ~fit.used
     panel.plot(
-        lines.wavelength[out], drawn_at[out], "x",
-        color=style.RED, markersize=3, markeredgewidth=0.6, rasterized=True,
-    )  # fmt: skip
+        lines.wavelength[out],
+        drawn_at[out],
+        "x",
+        color=style.RED,
+        markersize=3,
+        markeredgewidth=0.6,
+        rasterized=True,
+    )
     panel.axhline(0.0, color=style.DARK, linewidth=0.5)
     panel.set(ylim=(-reach, reach), ylabel=f"residual in {axis} [pixel]", xlabel="wavelength [nm]")
     spread = style.spread_note(residual[fit.used], "pixel")
@@ -188,7 +187,7 @@ def _reach(residual: np.ndarray) -> float:
 def _cloud(panel: "Axes", solved: Solved, colours: dict[int, Any]) -> None:
     lines, fit = solved.lines, solved.fit
     dx, dy = lines.x - fit.x, lines.y - fit.y
-    style.dots(panel, dx, dy, lines.order, fit.used, colours)
+    drawing.dots(panel, dx, dy, lines.order, fit.used, colours)
     reach = max(_reach(dx[fit.used]), _reach(dy[fit.used]))
     panel.axhline(0.0, color=style.DARK, linewidth=0.5)
     panel.axvline(0.0, color=style.DARK, linewidth=0.5)
@@ -201,7 +200,7 @@ def _cloud(panel: "Axes", solved: Solved, colours: dict[int, Any]) -> None:
 def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm) -> None:
     lines, used = solved.lines, solved.fit.used
     power = _resolving_power(solved, arm)
-    style.dots(panel, lines.wavelength, power, lines.order, used, colours)
+    drawing.dots(panel, lines.wavelength, power, lines.order, used, colours)
     for number, colour in colours.items():
         own = used & (lines.order == number) & np.isfinite(power)
         if not own.any():
@@ -210,15 +209,22 @@ def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm
         level = float(power[own].mean())
         panel.plot(ends, (level, level), color=style.DARK, linewidth=1.0)
         panel.annotate(
-            style.label_of(arm, number), (sum(ends) / 2, 0.03), color=colour, size=8,
-            weight="bold", ha="center", xycoords=("data", "axes fraction"),
-        )  # fmt: skip
+            style.label_of(arm, number),
+            (sum(ends) / 2, 0.03),
+            color=colour,
+            size=8,
+            weight="bold",
+            ha="center",
+            xycoords=("data", "axes fraction"),
+        )
     panel.set(xlabel="wavelength [nm]", ylabel="R")
     low, high = style.robust_limits(power[used], 0.5, 99.5, margin=0.25)
     panel.set_ylim(max(low, 0.0), high)
     shown = power[used & np.isfinite(power)]
     middle = f", median {np.median(shown):.0f}" if shown.size else ""
-    panel.set_title(f"resolution of each line through the pinhole{middle}; bars: means of the orders")
+    panel.set_title(
+        f"resolution of each line through the pinhole{middle}; bars: means of the orders"
+    )
 
 
 def _resolving_power(solved: Solved, arm: Arm) -> np.ndarray:

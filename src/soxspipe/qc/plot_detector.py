@@ -7,7 +7,7 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.instrument.arms import Arm
 from soxspipe.maths.robust import mad_sigma
-from soxspipe.qc import style
+from soxspipe.qc import drawing, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ def master(frame: Frame, arm: Arm, title: str) -> "Figure":
     flagged = arm.along_rows(frame.flags) != 0
     unit = _unit(frame)
 
-    style.show(image_panel, image, style.robust_limits(image, 1, 99), scale="")
+    drawing.show(image_panel, image, style.robust_limits(image, 1, 99), scale="")
     style.detector_labels(image_panel, arm, f"{title} [{unit}]; flagged pixels are left out")
     _flag_map(flag_panel, flagged)
     style.detector_labels(flag_panel, arm, _flag_counts(frame))
@@ -57,11 +57,12 @@ def _flag_counts(frame: Frame) -> str:
 
 
 def _flag_map(panel: "Axes", flagged: np.ndarray) -> None:
-    """Share of flagged pixels in coarse blocks, scaled so that a single pixel can be seen."""
-    most = (100, 300)
-    share, (height, width) = style.block_means(flagged.astype("f4"), *most)
-    top = max(float(np.percentile(share, 99.9)), 1.0 / (height * width))
-    style.show(panel, flagged.astype("f4"), (0.0, top), colours="gray_r", most=most, scale="")
+    """Flagged pixels in coarse blocks, on a scale on which a single one can be seen."""
+    height, width = drawing.inches(panel)
+    most = int(28 * height), int(28 * width)
+    share, (rows, columns) = drawing.block_means(flagged.astype("f4"), *most)
+    top = max(float(np.percentile(share, 99.9)), 1.0 / (rows * columns))
+    drawing.show(panel, flagged.astype("f4"), (0.0, top), colours="gray_r", most=most)
 
 
 def _profile(panel: "Axes", image: np.ndarray, axis: int) -> None:

@@ -10,7 +10,7 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable, OrderTrace
 from soxspipe.instrument.arms import Arm
 from soxspipe.maths.robust import mad_sigma
-from soxspipe.qc import style
+from soxspipe.qc import drawing, style
 from soxspipe.science.orders.edges import EdgeSamples
 from soxspipe.science.orders.trace import TraceSamples
 
@@ -52,15 +52,9 @@ def centres(
         ("found, rejected by the fit", found & ~used, position, style.ORANGE, "D"),
         ("not found", ~found, fitted, style.RED, "x"),
     ):
-        panel.plot(
-            pixel[where], height[where], marker, color=colour, markersize=2.6,
-            markeredgewidth=0.6 if marker == "x" else 0.0, linestyle="",
-            label=f"{label}: {np.count_nonzero(where)}", rasterized=True,
-        )  # fmt: skip
+        drawing.marks(panel, pixel[where], height[where], marker, colour, size=2.6, label=label)
     panel.set(xlim=limits[0], ylim=limits[1])
-    panel.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderaxespad=0.1, markerscale=1.6
-    )
+    drawing.key(panel, 3)
     style.detector_labels(panel, arm, "")
 
     across = "y" if arm.dispersion_axis == "x" else "x"
@@ -69,11 +63,14 @@ def centres(
     panels[1][0].set(title=f"{across}, measured - fitted: {text}", ylabel="residual [pixel]")
     panel = panels[2][0]
     fwhm = _FWHM * sigma
-    style.dots(panel, pixel, fwhm, order, used, colours)
+    drawing.dots(panel, pixel, fwhm, order, used, colours)
     panel.set(xlim=panels[0][0].get_xlim(), ylim=style.robust_limits(fwhm[used], margin=0.3))
     panel.set(xlabel=_along_name(arm), ylabel="FWHM [pixel]", title="width of the trace")
-    style.order_bars(
-        panels[2][1], order, colours, arm,
+    drawing.order_bars(
+        panels[2][1],
+        order,
+        colours,
+        arm,
         ((found & used, style.GREEN), (found & ~used, style.ORANGE), (~found, style.RED)),
     )
     panels[2][1].set_title("slices: used, rejected, not found")
@@ -109,15 +106,10 @@ def edges(
         ("edge found and used", used, style.GREEN, "o"),
         ("found, not used", ~used & np.isfinite(lower + upper), style.RED, "x"),
     ):
-        panel.plot(
-            np.tile(pixel[where], 2), np.concatenate([lower[where], upper[where]]), marker,
-            color=colour, markersize=2.2, markeredgewidth=0.6 if marker == "x" else 0.0,
-            linestyle="", label=f"{label}: {2 * np.count_nonzero(where)}", rasterized=True,
-        )  # fmt: skip
+        x, y = np.tile(pixel[where], 2), np.concatenate([lower[where], upper[where]])
+        drawing.marks(panel, x, y, marker, colour, size=1.8, label=label)
     panel.set(xlim=limits[0], ylim=limits[1])
-    panel.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=2, borderaxespad=0.1, markerscale=1.6
-    )
+    drawing.key(panel, 2)
     style.detector_labels(panel, arm, "")
     for row, name in zip(panels[1:], ("lower", "upper"), strict=True):
         residual = _joined(samples, f"residual_{name}")
@@ -146,7 +138,7 @@ def background(frame: Frame, scattered: np.ndarray, arm: Arm) -> "Figure":
         ("flat at the level of the scattered light [e-]", "model [e-], same scale"),
         strict=True,
     ):
-        style.show(panel, shown, (low, high), colours="viridis", scale="")
+        drawing.show(panel, shown, (low, high), colours="viridis", scale="")
         style.detector_labels(panel, arm, title)
     row = np.arange(image.shape[0])
     across = "y" if arm.dispersion_axis == "x" else "x"
@@ -154,12 +146,12 @@ def background(frame: Frame, scattered: np.ndarray, arm: Arm) -> "Figure":
     for panel, share in zip(panels[-1], (0.25, 0.5, 0.75), strict=True):
         column = int(share * image.shape[1])
         near = image[:, max(column - 5, 0) : column + 6]
-        panel.plot(row, _row_medians(near), color=style.DARK, linewidth=0.6, label="flat")
+        panel.plot(row, _row_medians(near), color=style.GREY, linewidth=0.7, label="flat")
         panel.plot(row, model[:, column], color=style.RED, linewidth=1.2, label="model")
         panel.set(xlim=(0, max(len(row) - 1, 1)), ylim=(low - 0.1 * (high - low), high))
         panel.set(xlabel=f"{across} [pixel]", ylabel="[e-]")
         panel.set_title(f"{along} = {column} (flat: median of 11 pixels)")
-    panels[-1][0].legend(loc="upper left")
+    panels[-1][0].legend(loc="upper right")
     return figure
 
 
@@ -170,20 +162,27 @@ def flat(master: MasterFlat, arm: Arm) -> "Figure":
     figure, panels = style.page(style.heading(arm, "master flat"), rows)
     image = arm.along_rows(np.where(master.frame.good, master.frame.data, np.nan))
     known = arm.along_rows(master.frame.good & (master.frame.variance > 0))
-    style.show(panels[0][0], image, (0.95, 1.05), scale="")
+    drawing.show(panels[0][0], image, (0.95, 1.05), scale="")
     style.detector_labels(
         panels[0][0], arm, "response, 1 where nothing is known; blue: cold, or too little light"
     )
     panel, histogram = panels[1]
     colours = style.order_colours(master.lamp)
-    for number, lamp in master.lamp.items():
-        panel.plot(np.arange(len(lamp)), lamp, color=colours[number])
-        if np.isfinite(lamp).any():
-            top = int(np.nanargmax(lamp))
+    places = np.linspace(0.2, 0.8, max(len(colours), 1))
+    for place, (number, colour) in zip(places, colours.items(), strict=False):
+        lamp = master.lamp[number]
+        panel.plot(np.arange(len(lamp)), lamp, color=colour)
+        at = int(place * (len(lamp) - 1))
+        if np.isfinite(lamp[at]):
             panel.annotate(
-                style.label_of(arm, number), (top, lamp[top]), color=colours[number], size=8,
-                weight="bold", ha="center", va="bottom",
-            )  # fmt: skip
+                style.label_of(arm, number),
+                (at, lamp[at]),
+                color=colour,
+                size=8,
+                weight="bold",
+                ha="center",
+                va="bottom",
+            )
     panel.set(xlim=panels[0][0].get_xlim(), ylim=(0, 1.12), xlabel=_along_name(arm))
     panel.set(ylabel="relative electrons per pixel", title="lamp and blaze, by order")
     _response_histogram(histogram, image[known])
@@ -191,12 +190,13 @@ def flat(master: MasterFlat, arm: Arm) -> "Figure":
 
 
 def _response_histogram(panel: "Axes", values: np.ndarray) -> None:
-    panel.set(xlabel="response", ylabel="pixels")
+    panel.set(xlabel="response", ylabel="thousands of pixels")
     if values.size == 0:
         style.note(panel, "no pixel with light")
         return
-    panel.hist(values, bins=80, range=(0.8, 1.2), color=style.BLUE)
-    panel.set_title(f"in orders: median {np.median(values):.4f}, sigma {mad_sigma(values):.4f}")
+    count, bounds = np.histogram(values, bins=80, range=(0.8, 1.2))
+    panel.stairs(count / 1e3, bounds, color=style.BLUE, fill=True)
+    panel.set_title(f"median {np.median(values):.4f}, sigma {mad_sigma(values):.4f}")
 
 
 def _joined(samples: Mapping[int, Any], name: str) -> np.ndarray:
@@ -236,15 +236,20 @@ def _orders_image(
     last = int(np.clip(rows.max() + 60, first + 2, image.shape[0]))
     shown = image[first:last]
     top = max(style.robust_limits(shown, 1, 99.5)[1], 1e-3)
-    style.show(
+    drawing.show(
         panel, shown, (-0.02 * top, top), colours="gray_r", softening=0.05 * top, origin=(first, 0)
     )
     for number, trace in table.orders.items():
         end = float(trace.at("centre", np.array(trace.domain[1])))
         panel.annotate(
-            style.label_of(arm, number), (1.005, end), xycoords=("axes fraction", "data"),
-            color=colours.get(number, style.DARK), size=8, weight="bold", va="center",
-        )  # fmt: skip
+            style.label_of(arm, number),
+            (1.005, end),
+            xycoords=("axes fraction", "data"),
+            color=colours.get(number, style.DARK),
+            size=8,
+            weight="bold",
+            va="center",
+        )
 
 
 def _residual_row(
@@ -260,7 +265,7 @@ def _residual_row(
     panel, histogram = row
     low, high = style.robust_limits(residual[used], 0.3, 99.7, margin=0.3)
     reach = max(abs(low), abs(high), 0.02)
-    style.dots(panel, pixel, np.clip(residual, -0.97 * reach, 0.97 * reach), order, used, colours)
+    drawing.dots(panel, pixel, np.clip(residual, -0.97 * reach, 0.97 * reach), order, used, colours)
     panel.axhline(0.0, color=style.DARK, linewidth=0.5)
     size = arm.shape[1] if arm.dispersion_axis == "x" else arm.shape[0]
     panel.set(xlim=(-0.5, size - 0.5), ylim=(-reach, reach), xlabel=_along_name(arm))

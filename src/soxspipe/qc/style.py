@@ -4,7 +4,7 @@ matplotlib is imported by the functions that need it: recipes import these modul
 is only asked for its name or its inputs should not wait for a plotting library.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -25,9 +25,6 @@ GREY, STEEL, DARK = "#8A8A8A", "#5A6470", "#222222"
 
 _DISTINCT = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
 
-#: Image pixels per inch on the page: more only makes the file large.
-_DENSITY = 110.0
-
 _STYLE = {
     "figure.dpi": 120,
     "savefig.dpi": "figure",
@@ -38,7 +35,7 @@ _STYLE = {
     "axes.labelpad": 2.0,
     "axes.linewidth": 0.6,
     "axes.formatter.useoffset": False,
-    "axes.formatter.limits": (-4, 5),
+    "axes.formatter.limits": (-4, 6),
     "xtick.direction": "in",
     "ytick.direction": "in",
     "xtick.top": True,
@@ -107,7 +104,8 @@ def page(
 
 def frame_rows(arm: Arm, number: int) -> list[Row]:
     """Rows for `number` detector images: one below the other where the detector is long (VIS), two
-    side by side where it is square."""
+    side by side where it is square.
+    """
     if _is_long(arm):
         return [(1.75, (1.0,))] * number
     if number == 1:
@@ -122,67 +120,6 @@ def _is_long(arm: Arm) -> bool:
 def flat_list(rows: "Iterable[Sequence[Axes]]") -> "list[Axes]":
     """The panels of some rows, one after the other."""
     return [panel for row in rows for panel in row]
-
-
-def block_means(image: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Mean over blocks of pixels, finite values only, so that no more than (rows, columns) are left.
-
-    Returns the means, NaN where a block holds nothing finite, and the size of a block (rows, columns).
-    """
-    step_y, step_x = (max(1, -(-n // m)) for n, m in zip(image.shape, (rows, columns), strict=True))
-    ny, nx = image.shape[0] // step_y, image.shape[1] // step_x
-    blocks = image[: ny * step_y, : nx * step_x].reshape(ny, step_y, nx, step_x)
-    if np.isfinite(blocks).all():
-        return blocks.mean(axis=(1, 3), dtype="f4"), (step_y, step_x)
-    finite = np.isfinite(blocks)
-    count = finite.sum(axis=(1, 3))
-    total = np.where(finite, blocks, 0.0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan), (step_y, step_x)
-
-
-def show(
-    panel: "Axes",
-    image: np.ndarray,
-    limits: tuple[float, float],
-    *,
-    colours: str = "gray",
-    softening: float | None = None,
-    scale: str | None = None,
-    origin: tuple[int, int] = (0, 0),
-    most: tuple[int, int] | None = None,
-) -> None:
-    """Draw `image` (rows, columns), pixel centres at integers from `origin` (row, column) on.
-
-    softening : asinh stretch, linear up to about this value; linear throughout if None.
-    scale : label of a colour bar; none is drawn if None.
-    most : (rows, columns) of the image as drawn; as many as the page can show if None.
-    """
-    import matplotlib as mpl
-    from matplotlib.colors import AsinhNorm, Normalize
-
-    if most is None:
-        box = panel.get_position().size * panel.figure.get_size_inches()
-        most = int(box[1] * _DENSITY), int(box[0] * _DENSITY)
-    values, (step_y, step_x) = block_means(image, *most)
-    row, column = origin[0] - 0.5, origin[1] - 0.5
-    extent = (
-        column,
-        column + values.shape[1] * step_x,
-        row,
-        row + values.shape[0] * step_y,
-    )
-    norm = (
-        Normalize(*limits)
-        if softening is None
-        else AsinhNorm(vmin=limits[0], vmax=limits[1], linear_width=softening)
-    )
-    # fewer shades: noise hardly compresses, and the eye does not tell more
-    shades = mpl.colormaps[colours].resampled(48).with_extremes(bad="#B0C4DE")
-    drawing = panel.imshow(values, norm=norm, cmap=shades, extent=extent)
-    if scale is not None:
-        bar = panel.figure.colorbar(drawing, cax=panel.inset_axes((1.008, 0.0, 0.009, 1.0)))
-        bar.ax.tick_params(labelsize=7, direction="out", length=2, pad=1)
-        bar.set_label(scale, fontsize=7.5)
 
 
 def detector_labels(panel: "Axes", arm: Arm, title: str) -> None:
@@ -220,42 +157,6 @@ def order_colours(numbers: Iterable[int]) -> dict[int, Any]:
     return {n: mpl.colormaps["viridis"](place) for n, place in zip(ordered, places, strict=True)}
 
 
-def dots(
-    panel: "Axes",
-    x: np.ndarray,
-    y: np.ndarray,
-    order: np.ndarray,
-    where: np.ndarray,
-    colours: Mapping[int, Any],
-) -> None:
-    """Small dots in the colours of their orders, as one picture; all arrays (n,)."""
-    from matplotlib.colors import to_rgba
-
-    where = where & np.isfinite(x) & np.isfinite(y)
-    if not where.any():
-        return
-    shades = [to_rgba(colours[int(n)]) for n in order[where]]
-    panel.scatter(x[where], y[where], s=4, c=shades, linewidths=0, alpha=0.7, rasterized=True)
-
-
-def order_bars(
-    panel: "Axes",
-    order: np.ndarray,
-    colours: Mapping[int, Any],
-    arm: Arm,
-    kinds: Iterable[tuple[np.ndarray, str]],
-) -> None:
-    """How many of each kind (selection (n,), colour) there are in each order, stacked."""
-    place, base = np.arange(len(colours)), np.zeros(len(colours))
-    for where, colour in kinds:
-        count = np.array([np.count_nonzero(where & (order == n)) for n in colours], dtype="f8")
-        panel.bar(place, count, 0.8, bottom=base, color=colour)
-        base += count
-    panel.set_xticks(place, [label_of(arm, n) for n in colours], size=7)
-    panel.tick_params(axis="x", length=0)
-    panel.set(xlabel="order", ylim=(0, max(base.max(initial=0.0), 1.0) * 1.1))
-
-
 def label_of(arm: Arm, number: int) -> str:
     """Label of an order; its number if the arm does not know it."""
     return arm.orders[number].label if number in arm.orders else str(number)
@@ -284,3 +185,9 @@ def spread_note(values: np.ndarray, unit: str) -> str:
         return "nothing measured"
     mean = round(float(finite.mean()), 3) + 0.0  # no minus zero
     return f"mean {mean:.3f}, sd {finite.std():.3f} {unit}, n = {finite.size}"
+
+
+def median(values: np.ndarray) -> float:
+    """Median of the finite values, NaN of nothing."""
+    finite = np.asarray(values, dtype="f8")[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")

@@ -11,6 +11,7 @@ from soxspipe.datamodel.geometry import DispersionSolution
 from soxspipe.datamodel.metric import Limits, Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.quality import spread
+from soxspipe.science.wavelength.dispersion import evaluate
 from soxspipe.science.wavelength.solve import Solved
 
 Ranges = Mapping[str, Mapping[str, Limits]]
@@ -34,10 +35,12 @@ def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
         ]
     for axis in ("X", "Y", "XY"):
         declared += [
-            (f"{axis} DIFF MEDIAN", "px", f"median of predicted - observed, {axis}"),
+            (f"{axis} DIFF MEDIAN", "px", f"median of registered design - observed, {axis}"),
             (f"{axis} DIFF SD", "px", "its standard deviation"),
         ]
     declared += [
+        ("X SHIFT", "px", "median shift of the frame against the design, X"),
+        ("Y SHIFT", "px", "median shift of the frame against the design, Y"),
         ("FWHM PIN MEDIAN", "px", "median FWHM of the pinhole images"),
         ("FWHM PIN SD", "px", "its standard deviation"),
         ("R PIN MEDIAN", "", "median resolution through the pinhole"),
@@ -68,7 +71,8 @@ def values(solved: Solved, arm: Arm) -> dict[str, float]:
     lines, fit = solved.lines, solved.fit
     found, used = lines.detected, fit.used
     res_x, res_y = (lines.x - fit.x)[used], (lines.y - fit.y)[used]
-    off_x, off_y = (lines.predicted_x - lines.x)[found], (lines.predicted_y - lines.y)[found]
+    start = evaluate(solved.start, lines, found)
+    off_x, off_y = (start.x - lines.x)[found], (start.y - lines.y)[found]
     resolution = lines.wavelength / (
         lines.width * dispersion_scale(solved.solution, lines, arm.dispersion_axis)
     )
@@ -86,6 +90,8 @@ def values(solved: Solved, arm: Arm) -> dict[str, float]:
         result[f"{name} DIFF MEDIAN"] = float(np.median(off))
         result[f"{name} DIFF SD"] = float(np.std(off))
     result |= {
+        "X SHIFT": float(np.median((lines.x - lines.predicted_x)[found])),
+        "Y SHIFT": float(np.median((lines.y - lines.predicted_y)[found])),
         "FWHM PIN MEDIAN": float(np.median(lines.fwhm[used])),
         "FWHM PIN SD": float(np.std(lines.fwhm[used])),
         "R PIN MEDIAN": float(np.nanmedian(resolution[used])),
@@ -97,6 +103,7 @@ def values(solved: Solved, arm: Arm) -> dict[str, float]:
 def fitted_table(solved: Solved, arm: Arm) -> Table:
     """One row per detected pinhole image, columns as documented."""
     lines, fit = solved.lines.select(solved.lines.detected), solved.fit
+    start = evaluate(solved.start, lines, lines.detected)
     kept = LineFit(*(getattr(fit, k)[solved.lines.detected] for k in ("x", "y", "used")))
     scale = dispersion_scale(solved.solution, lines, arm.dispersion_axis)
     px = u.pix
@@ -107,12 +114,14 @@ def fitted_table(solved: Solved, arm: Arm) -> Table:
         "slit_position": lines.slit * u.arcsec,
         "detector_x": lines.predicted_x * px,
         "detector_y": lines.predicted_y * px,
+        "detector_x_shifted": start.x * px,
+        "detector_y_shifted": start.y * px,
         "observed_x": lines.x * px,
         "observed_y": lines.y * px,
         "observed_x_error": lines.x_error * px,
         "observed_y_error": lines.y_error * px,
-        "x_diff": (lines.predicted_x - lines.x) * px,
-        "y_diff": (lines.predicted_y - lines.y) * px,
+        "x_diff": (start.x - lines.x) * px,
+        "y_diff": (start.y - lines.y) * px,
         "fit_x": kept.x * px,
         "fit_y": kept.y * px,
         "residuals_x": (lines.x - kept.x) * px,

@@ -68,9 +68,9 @@ def _smooth_field(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarra
 def _ccd(arm: Arm, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     ny, nx = arm.shape
     rows = np.linspace(-1.0, 1.0, ny)[:, None]
-    bias = 5.0 * rows + 1.5 * np.sin(9.0 * rows + rng.uniform(0.0, 6.0))
-    bias = bias + 0.6 * rng.standard_normal(nx)[None, :]
-    bias += np.where(np.arange(nx) < nx // 2, 0.0, 1.8)  # two halves of the serial register
+    bias = 0.5 * rows + 0.3 * np.sin(9.0 * rows + rng.uniform(0.0, 6.0))
+    bias = bias + 0.08 * rng.standard_normal(nx)[None, :]
+    bias += np.where(np.arange(nx) < nx // 2, 0.0, 0.3)  # two halves of the serial register
     dark = np.full((ny, nx), 1e-5 * arm.binning[0] * arm.binning[1], dtype="f4")
     return bias.astype("f4"), dark
 

@@ -18,10 +18,9 @@ from soxspipe.simulator.render import (
 from soxspipe.simulator.targets import Flux, photons
 from soxspipe.simulator.throughput import AREA, efficiency
 
-#: Blur of the optics, Gaussian sigma in px: with the pixel's own width the pinholes measure 1.65 px
-#: (VIS, bands differ in focus: r, u, g, i) and 1.8 px (NIR).
-_BLUR_VIS = {1: 0.59, 2: 0.73, 3: 0.62, 4: 0.67}
-_BLUR_NIR = 0.71
+#: Blur of the optics, Gaussian sigma in px (VIS: bands r, u, g, i differ in focus).
+_BLUR_VIS = {1: 0.66, 2: 0.98, 3: 0.72, 4: 0.84}
+_BLUR_NIR = 0.92
 
 _PINHOLE_AREA = 0.2  # arcsec2: a hole of 0.5 arcsec
 _LINE_ELECTRONS = {"VIS": 260.0, "NIR": 600.0}  # per s, a line of strength 1 at 20 % efficiency

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy import ndimage
-from scipy.interpolate import LSQUnivariateSpline
 
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import OrderTable, OrderTrace
 from soxspipe.errors import DataError
+from soxspipe.maths import bspline
 from soxspipe.maths.robust import mad_sigma
 
 
@@ -62,18 +62,18 @@ def _smooth_spectrum(
     ok = total > 0
     if ok.sum() < 20:
         return np.full(n, np.nan)
-    x, y, w = centre[ok], mean[ok], np.sqrt(total[ok])
-    for _ in range(4):
-        inner = np.arange(x[0] + knots, x[-1] - knots / 2, knots)
-        spline = LSQUnivariateSpline(x, y, inner, w=w, k=3)
-        residual = (y - spline(x)) * w
-        limit = 5.0 * max(mad_sigma(residual), 1e-9)
-        clean = np.abs(residual) < limit
+    x, y, w = centre[ok], mean[ok], total[ok]
+    breaks = np.linspace(x[0], x[-1], max(int((x[-1] - x[0]) / knots), 4) + 1)
+    spline = bspline.fit(x, y, w, breaks, degree=3)
+    for _ in range(3):
+        residual = (y - spline(x)) * np.sqrt(w)
+        clean = np.abs(residual) < 5.0 * max(mad_sigma(residual), 1e-9)
         if clean.all():
             break
         x, y, w = x[clean], y[clean], w[clean]
+        spline = bspline.fit(x, y, w, breaks, degree=3)
     pixel = np.arange(n, dtype="f8")
-    result = np.asarray(spline(np.clip(pixel, x[0], x[-1])))
+    result = spline(pixel)
     return np.where((pixel >= x[0] - 4) & (pixel <= x[-1] + 4), result, np.nan)
 
 

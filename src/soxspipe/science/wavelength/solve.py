@@ -14,8 +14,11 @@ from soxspipe.science.wavelength.registration import find_peaks, register
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A dispersion solution with the lines it rests on."""
+    """A dispersion solution with the lines it rests on; `start` is where the search began: the design
+    registered to the frame, or an earlier solution.
+    """
 
+    start: DispersionSolution
     solution: DispersionSolution
     lines: ArcLines
     fit: LineFit
@@ -102,7 +105,7 @@ def refine(
         if number == 0 and not independent:
             solution = dispersion.distort(solution, lines, degree=3, shape=frame.shape)
         solution, fit = dispersion.fit_orders(solution, lines, options)
-    return Solved(solution, lines, fit, options.wavelength_degree)
+    return Solved(start, solution, lines, fit, options.wavelength_degree)
 
 
 def listed(
