@@ -1,5 +1,6 @@
 """Detector images that carry their own noise and pixel flags."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
@@ -62,6 +63,12 @@ class Frame:
     def good(self) -> np.ndarray:
         """(ny, nx) bool, True where the pixel can be used."""
         return self.flags == 0
+
+    def viewed(self, view: Callable[[np.ndarray], np.ndarray]) -> "Frame":
+        """The same frame seen through `view` (a transposition, a cut) of all three images."""
+        return replace(
+            self, data=view(self.data), variance=view(self.variance), flags=view(self.flags)
+        )
 
     def flagged(self, where: np.ndarray, flag: PixelFlag) -> "Frame":
         """The same frame with `flag` added `where` (ny, nx) is True."""

@@ -80,7 +80,8 @@ class OrderTrace:
 
     def at(self, which: str, pixel: np.ndarray) -> np.ndarray:
         """`which` is "centre", "width", "lower" or "upper"; NaN outside the domain never occurs: the
-        argument is held at the ends of the domain, where the series is still supported by data."""
+        argument is held at the ends of the domain, where the series is still supported by data.
+        """
         coefficients = getattr(self, which)
         if coefficients is None:
             raise InputError(

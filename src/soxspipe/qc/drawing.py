@@ -78,7 +78,7 @@ def show(
     shades = mpl.colormaps[colours].resampled(48).with_extremes(bad="#B0C4DE")
     drawing = panel.imshow(values, norm=norm, cmap=shades, extent=extent)
     if scale is not None:
-        ticks = None if softening is None else AsinhLocator(softening, numticks=8)
+        ticks = None if softening is None else AsinhLocator(softening, numticks=5)
         bar = panel.figure.colorbar(
             drawing,
             cax=panel.inset_axes((1.008, 0.0, 0.009, 1.0)),

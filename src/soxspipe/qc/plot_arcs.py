@@ -199,7 +199,7 @@ def _cloud(panel: "Axes", solved: Solved, colours: dict[int, Any]) -> None:
 
 def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm) -> None:
     lines, used = solved.lines, solved.fit.used
-    power = _resolving_power(solved, arm)
+    power = resolving_power(solved, arm)
     drawing.dots(panel, lines.wavelength, power, lines.order, used, colours)
     for number, colour in colours.items():
         own = used & (lines.order == number) & np.isfinite(power)
@@ -227,7 +227,7 @@ def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm
     )
 
 
-def _resolving_power(solved: Solved, arm: Arm) -> np.ndarray:
+def resolving_power(solved: Solved, arm: Arm) -> np.ndarray:
     """Wavelength over line width, (n,); the width from the fitted Gaussian along dispersion."""
     lines, power = solved.lines, np.full(len(solved.lines), np.nan)
     for number in np.unique(lines.order):

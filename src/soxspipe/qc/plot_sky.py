@@ -7,7 +7,7 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.instrument.arms import Arm
-from soxspipe.maths.robust import mad_sigma
+from soxspipe.maths.robust import MAD_SCALE
 from soxspipe.qc import drawing, style
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def sky_quicklook(
     """
     frames = style.frame_rows(arm, 4)
     rows: list[style.Row] = [*frames, (1.7, (1.0, 1.0, 1.0)), (1.9, (1.7, 1.0))]
-    figure, panels = style.page(style.heading(arm, title), rows)
+    figure, panels = style.page(style.heading(arm, f"sky model, {title}"), rows)
     order = arm.along_rows(pixel_map.order)
     in_orders = order != 0
     image = arm.along_rows(np.where(before.good, before.data, np.nan))
@@ -64,7 +64,8 @@ def _pictures(
     arm: Arm,
 ) -> None:
     low, high = style.robust_limits(image[in_orders], 1, 99.5)
-    noise = _median(sigma[in_orders])
+    noise = style.median(sigma[in_orders])
+    noise = noise if noise > 0 else 1.0
     pulls = np.where(in_orders, (image - sky) / sigma, 0.0)
     left = np.where(in_orders, image - sky, 0.0)
     soft = max(2 * noise, 0.02 * (high - low))
@@ -72,7 +73,7 @@ def _pictures(
         (panels[0], image, (low, high), soft, "gray", "frame [e-]"),
         (panels[1], sky, (low, high), soft, "gray", "sky model [e-], same scale"),
         (panels[2], left, (-5 * noise, 20 * noise), None, "gray", "frame - sky, in orders [e-]"),
-        (panels[3], pulls, (-5.0, 5.0), None, "RdBu_r", "(frame - sky) / sigma, in orders"),
+        (panels[3], pulls, (-2.0, 2.0), None, "RdBu_r", "(frame - sky) / sigma, block means"),
     ):
         drawing.show(
             panel,
@@ -84,11 +85,6 @@ def _pictures(
             origin=(lit.start, 0),
         )
         style.detector_labels(panel, arm, title)
-
-
-def _median(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else 1.0
 
 
 def _brightest_line(sky: np.ndarray, order: np.ndarray, arm: Arm) -> Window:
@@ -116,7 +112,7 @@ def _close_ups(
     panels: "list[Axes]", shown: tuple[np.ndarray, ...], window: Window, arm: Arm
 ) -> None:
     low, high = style.robust_limits(shown[1], 1, 99.9, margin=0.1)
-    span = f"{low:.3g} to {high:.3g} e-"
+    span = f"{low:.0f} to {high:.0f} e-"
     for panel, image, limits, colours, title in zip(
         panels,
         shown,
@@ -194,4 +190,6 @@ def _pulls(panel: "Axes", pulls: np.ndarray) -> None:
     panel.legend(loc="upper left")
     panel.set_yscale("log")
     panel.set_ylim(1e-5, 2)
-    panel.set_title(f"pixels in orders, object included: sigma {mad_sigma(values):.3f}")
+    # the object raises the positive side only
+    sky_side = np.median(np.abs(values[values < 0])) if (values < 0).any() else np.nan
+    panel.set_title(f"pixels in orders; negative side: sigma {MAD_SCALE * sky_side:.3f}")

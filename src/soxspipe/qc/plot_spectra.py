@@ -9,6 +9,7 @@ import numpy as np
 from soxspipe.datamodel.frame import PixelFlag
 from soxspipe.datamodel.spectrum import OrderSpectra, OrderSpectrum, Spectrum
 from soxspipe.instrument.arms import Arm
+from soxspipe.maths.robust import running_median
 from soxspipe.qc import drawing, style
 from soxspipe.qc.plot_sky import sky_quicklook
 from soxspipe.qc.plot_trace import object_trace
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["merged", "object_trace", "orders", "sky_quicklook"]
+
+_EXTRACTIONS = (("optimal", style.BLUE), ("boxcar", "#B0B0B0"))
 
 #: Flags told apart on a spectrum: label, bits, colour.
 _FLAGS = (
@@ -34,7 +37,11 @@ def orders(spectra: OrderSpectra, arm: Arm, title: str) -> "Figure":
     shown = sorted(spectra.orders.items(), key=lambda item: _middle(item[1]))
     rows: list[style.Row] = [(1.05 if len(shown) > 6 else 1.5, (2.4, 1.0, 1.0))] * len(shown)
     figure, panels = style.page(
-        style.heading(arm, title), rows or [(1.5, (2.4, 1.0, 1.0))], width=13.0, gap=0.36
+        style.heading(arm, f"extracted orders, {title}"),
+        rows or [(1.5, (2.4, 1.0, 1.0))],
+        width=13.0,
+        gap=0.36,
+        top=0.85,
     )
     for (flux, sky, snr), (number, order) in zip(panels, shown, strict=False):
         _order_flux(flux, order)
@@ -43,13 +50,15 @@ def orders(spectra: OrderSpectra, arm: Arm, title: str) -> "Figure":
         sky.set_ylim(*_range(order.sky))
         drawing.curve(snr, w, order.snr, style.DARK)
         snr.set_ylim(*_range(order.snr))
-        flux.set_ylabel(f"order {style.label_of(arm, number)}\n[e- / bin]", weight="bold")
+        flux.set_ylabel(f"order {style.label_of(arm, number)} [e-]", weight="bold")
+        sky.set_ylabel("sky [e- / bin]")
+        snr.set_ylabel("S/N per bin")
         for panel in (flux, sky, snr):
             _wavelength_range(panel, [w])
             _shade_beyond_useful(panel, number, arm)
     for panel, name in zip(
         panels[0],
-        ("flux; ticks below: flags", "sky in the aperture [e- / bin]", "signal to noise per bin"),
+        ("flux; ticks below: flags", "sky in the aperture", "signal to noise"),
         strict=True,
     ):
         panel.set_title(name)
@@ -72,9 +81,9 @@ def merged(
 
     The limits of the flux follow a running median, so that left-over cosmic rays do not set them.
     """
-    figure, panels = style.page(
-        style.heading(arm, title), [(2.6, (1,)), (1.3, (1,)), (1.3, (1,))], width=13.0, gap=0.5
-    )
+    rows: list[style.Row] = [(2.6, (1,)), (1.3, (1,)), (1.3, (1,))]
+    what = style.heading(arm, f"merged spectrum, {title}")
+    figure, panels = style.page(what, rows, width=13.0, gap=0.5)
     flux, sky, snr = style.flat_list(panels)
     w = spectrum.wavelength
     error = np.sqrt(np.where(spectrum.variance > 0, spectrum.variance, np.nan))
@@ -86,11 +95,13 @@ def merged(
         mean - mean_error,
         mean + mean_error,
         color=style.SKY,
-        alpha=0.45,
+        alpha=0.6,
+        zorder=2.2,
         linewidth=0,
         label="1 sigma of a bin",
     )
     drawing.curve(flux, x, mean, style.BLUE, label=_mean_label(w, x))
+    flux.lines[-1].set_zorder(3)
     flux.axhline(0.0, color=style.DARK, linewidth=0.4)
     flux.set(ylim=_range(spectrum.flux), ylabel="flux [e- / bin]")
     flux.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
@@ -132,12 +143,16 @@ def _order_flux(panel: "Axes", order: OrderSpectrum) -> None:
 def _orders_legend(panel: "Axes") -> None:
     from matplotlib.lines import Line2D
 
-    lines = [
-        Line2D([], [], color=c, label=n)
-        for n, c in (("optimal", style.BLUE), ("boxcar", "#B0B0B0"))
-    ]
+    lines = [Line2D([], [], color=c, label=n) for n, c in _EXTRACTIONS]
     ticks = [Line2D([], [], color=c, marker="|", linestyle="", label=n) for n, _, c in _FLAGS]
-    panel.figure.legend(handles=[*lines, *ticks], loc="upper right", ncols=6)
+    above = 1.0 + 0.2 / drawing.inches(panel)[0]
+    panel.legend(
+        handles=[*lines, *ticks],
+        loc="lower left",
+        bbox_to_anchor=(-0.01, above),
+        ncols=6,
+        borderaxespad=0.0,
+    )
 
 
 def _shade_beyond_useful(panel: "Axes", number: int, arm: Arm) -> None:
@@ -181,7 +196,7 @@ def _middle(order: OrderSpectrum) -> float:
 
 def _range(values: np.ndarray) -> tuple[float, float]:
     """Limits that show the spectrum and zero, but not outliers of one or two bins."""
-    smooth = runningstyle.median(values, 5) if len(values) else np.asarray(values)
+    smooth = running_median(values, 5) if len(values) else np.asarray(values)
     low, high = style.robust_limits(smooth, 0.3, 99.8, margin=0.12)
     return min(low, -0.03 * (high - low)), max(high, 0.0)
 
@@ -190,7 +205,8 @@ def _sky_scale(panel: "Axes", values: np.ndarray) -> None:
     """Logarithmic where lines stand high above the continuum (NIR)."""
     positive = values[np.isfinite(values) & (values > 0)]
     low, high = np.percentile(positive, (5, 99.9)) if positive.size else (1.0, 1.0)
-    if high > 50 * low:
+    # dropouts of a faint continuum would tear a logarithmic curve
+    if high > 50 * low and positive.size > 0.99 * np.count_nonzero(np.isfinite(values)):
         panel.set_yscale("log")
         panel.set_ylim(0.5 * low, 3 * high)
     else:

@@ -33,7 +33,7 @@ def object_trace(
     aperture : half width of the extraction aperture, arcsec; not drawn if None.
     """
     figure, panels = style.page(
-        style.heading(arm, title), [(2.0, (1.0, 2.2)), (1.8, (1,))], width=11.0
+        style.heading(arm, f"object trace, {title}"), [(2.0, (1.0, 2.2)), (1.8, (1,))], width=11.0
     )
     (slit, deviation), (positions,) = panels
     fitted = [np.asarray(position) for _, position in trace.values()]
@@ -99,7 +99,9 @@ def _trace_panel(panel, trace, samples, colours, arm: Arm) -> None:  # type: ign
             )
     joined = np.concatenate(everything) if everything else np.empty(0)
     low, high = style.robust_limits(joined, 1, 99, margin=0.4)
-    panel.set(ylim=(min(low, high - 0.2), high), xlabel="wavelength [nm]")
+    half = max(0.5 * (high - low), 0.05)
+    panel.set_ylim(0.5 * (low + high) - half, 0.5 * (low + high) + half)
+    panel.set_xlabel("wavelength [nm]")
     panel.set(ylabel="slit position [arcsec]", title="trace by order: measured, and fitted (line)")
 
 

@@ -79,12 +79,15 @@ def heading(arm: Arm, what: str) -> str:
 
 
 def page(
-    title: str, rows: Sequence[Row], *, width: float = 11.0, gap: float = 0.62
+    title: str, rows: Sequence[Row], *, width: float = 11.0, gap: float = 0.62, top: float = 0.6
 ) -> "tuple[Figure, list[list[Axes]]]":
-    """A page with a title and rows of panels, placed in inches; no layout engine, which is slow."""
+    """A page with a title and rows of panels, placed in inches; no layout engine, which is slow.
+
+    width, gap (between rows), top (above the first row) : inches.
+    """
     from matplotlib.figure import Figure
 
-    left, right, top, bottom, between = 0.75, 0.6, 0.6, 0.5, 0.85
+    left, right, bottom, between = 0.75, 0.6, 0.5, 0.85
     height = top + sum(h for h, _ in rows) + gap * (len(rows) - 1) + bottom
     figure = Figure(figsize=(width, height))
     figure.text(left / width, 1 - 0.14 / height, title, size=11, weight="bold", va="top")

@@ -189,18 +189,13 @@ def _find_edges(
 
 def _separated(clean: Frame, table: OrderTable, settings: MflatSettings, arm: Arm) -> MasterFlat:
     """Response and lamp spectra, in the orientation of the detector."""
-    rows = Frame(*(arm.along_rows(z) for z in (clean.data, clean.variance, clean.flags)))
     options = flat_field.FlatOptions(
         strip=settings.centre_order_window / 2,
         least_electrons=30.0,
         cold_sigma=settings.low_sensitivity_clipping_sigma,
     )
-    made = flat_field.separate(rows, table, tilts(nominal(arm), arm), options)
-    flat = made.frame
-    return MasterFlat(
-        Frame(*(arm.along_rows(z) for z in (flat.data, flat.variance, flat.flags)), unit=""),
-        made.lamp,
-    )
+    made = flat_field.separate(clean.viewed(arm.along_rows), table, tilts(nominal(arm), arm), options)
+    return MasterFlat(made.frame.viewed(arm.along_rows), made.lamp)
 
 
 def _values(

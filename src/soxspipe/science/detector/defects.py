@@ -64,17 +64,13 @@ def cosmic_rays(
     return frame.flagged(mask, PixelFlag.COSMIC_RAY)
 
 
-def stands_out(
-    excess: np.ndarray, shape: tuple[int, int], index: np.ndarray, *, sigma: float
-) -> np.ndarray:
-    """Pixels (n,) `sigma` above a model, with touching ones above half of that.
+def stands_out(excess: np.ndarray, *, sigma: float) -> np.ndarray:
+    """(ny, nx) bool: pixels `sigma` above a model, with touching ones above half of that.
 
-    excess : (n,) data minus model over noise for the pixels at flat `index` of an image of `shape`.
+    excess : (ny, nx) data minus model over noise, 0 where nothing is known.
     """
-    image = np.zeros(shape, dtype="f4")
-    image.ravel()[index] = excess
-    core = image > sigma
+    core = excess > sigma
     if not core.any():
-        return np.zeros(len(index), dtype=bool)
+        return core
     touching = ndimage.binary_dilation(core, structure=np.ones((3, 3), dtype=bool))
-    return (core | (touching & (image > 0.5 * sigma))).ravel()[index]
+    return np.asarray(core | (touching & (excess > 0.5 * sigma)))

@@ -71,7 +71,7 @@ def collapse(
 
     residual, variance : (n,) sky-subtracted electrons of the listed pixels.
     """
-    n_cells = int(round((slit_range[1] - slit_range[0]) / CELL))
+    n_cells = round((slit_range[1] - slit_range[0]) / CELL)
     cell = np.floor((pixels.slit - slit_range[0]) / CELL).astype("i8")
     chunk = np.minimum(pixels.nearest * chunks // len(pixels.grid), chunks - 1)
     ok = good & (cell >= 0) & (cell < n_cells)
@@ -138,7 +138,7 @@ def find(
         strength > significance
     )
     found = [
-        Found(*_refined(slit, excess, at, fwhm), float(strength[at]))
+        Found(*_refined(slit, excess, int(at), fwhm), float(strength[at]))
         for at in np.flatnonzero(peaks)
     ]
     return sorted(found, key=lambda f: -f.significance)

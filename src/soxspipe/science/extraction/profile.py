@@ -17,6 +17,8 @@ from soxspipe.maths import bspline
 
 _DEGREE = 3
 _BETA = 3.0
+#: Beyond this many FWHM the wings are the Moffat's: there is too little light to correct it.
+_REACH = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +135,23 @@ def _knots(fwhm: float, low: float, high: float) -> np.ndarray:
     return np.concatenate([[low], inner, [high]])
 
 
+def _prior(breaks: np.ndarray, fwhm: float, beta: float) -> np.ndarray:
+    """Prior widths (m,) of the correction: a share of the Moffat where each B-spline stands.
+
+    A correction free in the wings would take up errors of the sky, and with them the normalisation.
+    """
+    knots = bspline.full_knots(breaks, _DEGREE)
+    m = len(breaks) + _DEGREE - 1
+    place = np.array([knots[k + 1 : k + 1 + _DEGREE].mean() for k in range(m)])
+    local = moffat(place, fwhm, beta)
+    return np.asarray(0.12 * local + 2e-4 * local.max())
+
+
 def _solve(
     part: Light, base: Profile, prior: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal matrix and vector for a departure from `base`, prior widths (m, degree + 1) included."""
-    use = part.good & (part.scale > 0)
+    use = part.good & (part.scale > 0) & (np.abs(part.distance) < _REACH * base.fwhm)
     distance, wavelength = part.distance[use], part.wavelength[use]
     stretch = (wavelength / base.reference) ** 0.2
     basis = bspline.basis_matrix(distance * stretch, base.breaks, degree=_DEGREE)
@@ -168,9 +182,8 @@ def fit(light: Mapping[int, Light], *, fwhm: float, degree: int) -> dict[int, Pr
     high = float(max(p.distance.max() for p in light.values()))
     breaks = _knots(width, low * 1.05, high * 1.05)
     m = len(breaks) + _DEGREE - 1
-    peak = float(moffat(np.zeros(1), width, beta)[0])
     common = Profile(width, beta, reference, breaks, np.zeros((m, 1)), (0.0, 1.0))
-    prior = np.full((m, 1), 0.1 * peak)
+    prior = _prior(breaks, width, beta)[:, None]
     systems = [_solve(part, common, prior, 0) for part in light.values()]
     extra = len(systems) - 1
     normal = sum(s[0] for s in systems) - extra * np.diag(1.0 / prior.ravel() ** 2)
@@ -179,7 +192,7 @@ def fit(light: Mapping[int, Light], *, fwhm: float, degree: int) -> dict[int, Pr
     for number, part in light.items():
         domain = (float(part.wavelength.min()), float(part.wavelength.max()))
         base = Profile(width, beta, reference, breaks, shape, domain)
-        own_prior = np.tile(0.05 * peak / 2.0 ** np.arange(degree + 1), (m, 1))
+        own_prior = 0.5 * prior / 2.0 ** np.arange(degree + 1)
         own_normal, own_vector = _solve(part, base, own_prior, degree)
         own = np.linalg.solve(own_normal, own_vector).reshape(m, degree + 1)
         own[:, 0] += shape[:, 0]

@@ -42,7 +42,7 @@ def _crossing(profile: np.ndarray, start: np.ndarray, level: np.ndarray, step: i
 
 def _half_light(slices: Slices, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, ...]:
     """Lower and upper edge (n,) in columns of the cuts, and the plateau's signal to noise."""
-    n, length = slices.values.shape
+    length = slices.values.shape[1]
     offset = np.arange(length) - centre[:, None]
     inner = np.abs(offset) < 0.7 * half[:, None]
     weight = inner & np.isfinite(slices.variance)

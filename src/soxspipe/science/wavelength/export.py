@@ -42,20 +42,22 @@ def dispersion_polynomials(
 
     slits : slit positions sampled, arcsec.
     """
-    order, wavelength, slit, x, y = [], [], [], [], []
+    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("order", "w", "s", "x", "y")}
     for number, part in solution.orders.items():
-        w, s = np.meshgrid(np.linspace(*part.lines, 40), slits)
-        px, py = part.predict(w.ravel(), s.ravel())
-        order.append(np.full(w.size, float(number)))
-        for store, value in zip((wavelength, slit, x, y), (w, s, px, py), strict=True):
-            store.append(value.ravel())
-    variables = [np.concatenate(v) for v in (order, wavelength, slit)]
+        w, s = (z.ravel() for z in np.meshgrid(np.linspace(*part.lines, 40), slits))
+        x, y = part.predict(w, s)
+        for store, value in zip(
+            columns.values(), (np.full(w.size, float(number)), w, s, x, y), strict=True
+        ):
+            store.append(value)
+    order, wavelength, slit, *targets = (np.concatenate(c) for c in columns.values())
+    variables = [order, wavelength, slit]
     return tuple(  # type: ignore[return-value]
         PolynomialTable(
             axis,
             _fit(
                 variables,
-                np.concatenate(target),
+                target,
                 (
                     min(order_deg[n], len(solution.orders) - 1),
                     wavelength_deg[n],
@@ -63,7 +65,7 @@ def dispersion_polynomials(
                 ),
             ),
         )
-        for n, (axis, target) in enumerate((("x", x), ("y", y)))
+        for n, (axis, target) in enumerate(zip("xy", targets, strict=True))
     )
 
 
