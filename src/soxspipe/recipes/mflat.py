@@ -194,7 +194,9 @@ def _separated(clean: Frame, table: OrderTable, settings: MflatSettings, arm: Ar
         least_electrons=30.0,
         cold_sigma=settings.low_sensitivity_clipping_sigma,
     )
-    made = flat_field.separate(clean.viewed(arm.along_rows), table, tilts(nominal(arm), arm), options)
+    made = flat_field.separate(
+        clean.viewed(arm.along_rows), table, tilts(nominal(arm), arm), options
+    )
     return MasterFlat(made.frame.viewed(arm.along_rows), made.lamp)
 
 

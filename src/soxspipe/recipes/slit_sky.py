@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from soxspipe.recipes.slit_frame import SlitFrame
-from soxspipe.recipes.slit_orders import Orders, slit_range
+from soxspipe.recipes.slit_orders import Orders, OrderState, slit_range
 from soxspipe.science.extraction import objects, profile
 from soxspipe.science.sky import sky_model
 
@@ -73,59 +73,49 @@ def look_for_objects(
     return Target(None, nowhere, (), slit, collapsed, error)
 
 
-#: Share of an object's wings that is left after its model was subtracted.
-MODEL_ERROR = 0.03
+#: Share of an object's light that may be left after its model was subtracted.
+MODEL_ERROR = 0.05
 
 
-def _mask_radius(target: Target, found: objects.Found, *, generous: bool, modelled: bool) -> float:
-    """Distance (arcsec) from an object beyond which the slit is sky.
-
-    That is where its wings sink into the noise of the collapsed slit; if the object was `modelled` and
-    subtracted, only the model's error counts. At least 1.5 FWHM, or 1 if modelled.
+def _mask_radius(target: Target, found: objects.Found, *, generous: bool) -> float:
+    """Distance (arcsec) from an object beyond which the slit is sky: where its wings sink into the
+    noise of the collapsed slit, at least 1.5 FWHM.
     """
     height = float(np.interp(found.position, target.slit, target.collapsed))
     noise = float(np.median(target.error[np.isfinite(target.error)]))
     distance = np.arange(0.0, 8.0, 0.05)
     wing = max(height, 0.0) * profile.moffat(distance, found.fwhm, 3.0)
-    wing *= (MODEL_ERROR if modelled else 1.0) / profile.moffat(np.zeros(1), found.fwhm, 3.0)
+    wing /= profile.moffat(np.zeros(1), found.fwhm, 3.0)
     visible = distance[wing > 0.5 * noise]
     radius = float(visible.max()) if visible.size else 0.0
-    return max(radius * (1.1 if generous else 1.0), (1.0 if modelled else 1.5) * found.fwhm)
+    return max(radius * (1.1 if generous else 1.0), 1.5 * found.fwhm)
 
 
 def sky_rows(
-    orders: Orders, target: Target, settings: SkySettings, *, modelled: bool
+    orders: Orders, target: Target, settings: SkySettings, masked: tuple[objects.Found, ...]
 ) -> dict[int, np.ndarray]:
-    """Per order (n,) bool: pixels that see nothing but sky.
+    """Per order (n,) bool: pixels away from the slit ends and from the `masked` objects.
 
     Objects' wings are left out as far as they show, but at least a quarter of the slit stays.
     """
     low, high = slit_range(orders)
-    length = high - low
-    margin = settings.edge_fraction * length
-    reach = [
-        _mask_radius(target, f, generous=settings.generous, modelled=modelled and f == target.found)
-        for f in target.others
-    ]
-    factor = 1.0
-    while True:
-        cells = np.arange(low + margin, high - margin, 0.05)
-        free = np.ones(len(cells), dtype=bool)
-        for f, r in zip(target.others, reach, strict=True):
-            free &= np.abs(cells - f.position) > factor * r
-        if free.mean() > 0.25 or factor < 0.2:
+    margin = settings.edge_fraction * (high - low)
+    cells = np.arange(low + margin, high - margin, 0.05)
+    reach = np.array([_mask_radius(target, f, generous=settings.generous) for f in masked])
+    position = np.array([f.position for f in masked])
+    for _ in range(10):
+        away = np.abs(cells[:, None] - position) > reach
+        if away.all(axis=1).mean() > 0.25:
             break
-        factor *= 0.85
+        reach = 0.85 * reach
     rows = {}
     for number, order in orders.items():
         slit = order.pixels.slit
-        use = (slit > low + margin) & (slit < high - margin)
         shift = np.zeros(len(slit))
         if target.found is not None:
             shift = target.trace.at(order.pixels.wavelength) - target.found.position
-        for f, r in zip(target.others, reach, strict=True):
-            use &= np.abs(slit - f.position - shift) > factor * r
-        rows[number] = use
+        away = np.abs((slit - shift)[:, None] - position) > reach
+        rows[number] = away.all(axis=1) & (slit > low + margin) & (slit < high - margin)
     return rows
 
 
@@ -136,25 +126,46 @@ def subtract_sky(
     settings: SkySettings,
     light: Mapping[int, np.ndarray] | None = None,
 ) -> Orders:
-    """Fit the sky of every order on rows without object; `light` is the object's model so far (n,)."""
+    """Fit the sky of every order.
+
+    Without a model of the object its rows are left out. With `light`, the electrons of the object (n,)
+    per order, every row counts, as much as the model's own error allows: sky and object are then known
+    as well as one fit of both would know them.
+    """
     if not settings.subtract:
         return {n: replace(o, sky=np.zeros(len(o.data))) for n, o in orders.items()}
-    rows = sky_rows(orders, target, settings, modelled=light is not None)
-    fitted = {}
-    for number, order in orders.items():
-        own = np.zeros(len(order.data)) if light is None else light[number]
-        sky = sky_model.fit(
-            order.pixels,
-            order.data - own,
-            order.variance,
-            rows[number] & order.good,
-            settings.options,
-        )
-        model = sky.at(order.pixels.bin, order.pixels.slit)
-        variance = ready.noise.variance(model + own, order.pixels.index)
-        per_bin = np.bincount(order.pixels.nearest[sky.used], minlength=len(order.pixels.grid))
-        share = sky.relative_variance(order.pixels.bin, per_bin[order.pixels.nearest])
-        fitted[number] = replace(
-            order, sky=model, variance=variance, sky_error=share, converged=sky.converged
-        )
-    return fitted
+    masked = target.others if light is None else target.others[1:]
+    rows = sky_rows(orders, target, settings, masked)
+    return {
+        n: _without_sky(ready, o, rows[n], settings, None if light is None else light[n])
+        for n, o in orders.items()
+    }
+
+
+def _without_sky(
+    ready: SlitFrame,
+    order: OrderState,
+    rows: np.ndarray,
+    settings: SkySettings,
+    light: np.ndarray | None,
+) -> OrderState:
+    """One order with its sky fitted on `rows` (n,) bool."""
+    own = np.zeros(len(order.data)) if light is None else light
+    doubt = (MODEL_ERROR * own) ** 2
+    sky = sky_model.fit(
+        order.pixels,
+        order.data - own,
+        order.variance + doubt,
+        rows & order.good,
+        settings.options,
+    )
+    model = sky.at(order.pixels.bin, order.pixels.slit)
+    counted = np.where(sky.used, order.variance / (order.variance + doubt), 0.0)
+    per_bin = np.bincount(order.pixels.nearest, counted, len(order.pixels.grid))
+    return replace(
+        order,
+        sky=model,
+        variance=ready.noise.variance(model + own, order.pixels.index),
+        sky_error=sky.relative_variance(order.pixels.bin, per_bin[order.pixels.nearest]),
+        converged=sky.converged,
+    )

@@ -23,20 +23,21 @@ class EdgeSamples:
 
 
 def _crossing(profile: np.ndarray, start: np.ndarray, level: np.ndarray, step: int) -> np.ndarray:
-    """First place (n,) from `start` in direction `step` where each row falls through its level.
+    """First place (n,) from `start`, walking in direction `step`, where each row rises to its level.
 
-    Interpolates linearly between the pixels on both sides; NaN where it never does.
+    The walk comes from outside the slit: a cold column inside it is not taken for its edge.
+    Interpolates linearly between the pixels on both sides; NaN where the level is never reached.
     """
     n, length = profile.shape
     index = np.arange(length)
-    beyond = index >= start[:, None] if step > 0 else index <= start[:, None]
-    below = beyond & (profile < level[:, None])
-    found = below.any(axis=1)
-    at = np.where(step > 0, below.argmax(axis=1), length - 1 - below[:, ::-1].argmax(axis=1))
+    ahead = index >= start[:, None] if step > 0 else index <= start[:, None]
+    lit = ahead & (profile >= level[:, None])
+    found = lit.any(axis=1)
+    at = np.where(step > 0, lit.argmax(axis=1), length - 1 - lit[:, ::-1].argmax(axis=1))
     before = np.clip(at - step, 0, length - 1)
     rows = np.arange(n)
-    high, low = profile[rows, before], profile[rows, at]
-    part = (high - level) / np.where(high > low, high - low, np.inf)
+    high, low = profile[rows, at], profile[rows, before]
+    part = (level - low) / np.where(high > low, high - low, np.inf)
     return np.where(found & (before != at), before + step * part, np.nan)
 
 
@@ -62,7 +63,7 @@ def _half_light(slices: Slices, centre: np.ndarray, half: np.ndarray) -> tuple[n
         floor = np.where(np.isfinite(floor), floor, 0.0)
         plateau = mean_y + gradient * (sign * half - mean_x)
         level = 0.5 * (plateau + floor)
-        edges.append(_crossing(slices.values, centre + sign * 0.6 * half, level, sign))
+        edges.append(_crossing(slices.values, centre + sign * (half + 7.0), level, -sign))
     return edges[0], edges[1], mean_y / np.maximum(noise, 1e-9)
 
 
