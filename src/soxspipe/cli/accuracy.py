@@ -102,17 +102,18 @@ def _interpolated(
     ok = (i >= 0) & (j >= 0) & (i < nx - 1) & (j < ny - 1)
     i, j = np.clip(i, 0, nx - 2), np.clip(j, 0, ny - 2)
     u, v = x - i, y - j
-    total = [np.zeros(len(x)), np.zeros(len(x))]
+    wavelength, slit = np.zeros(len(x)), np.zeros(len(x))
     for di, dj, weight in (
         (0, 0, (1 - u) * (1 - v)),
         (1, 0, u * (1 - v)),
         (0, 1, (1 - u) * v),
         (1, 1, u * v),
     ):
-        ok &= pixel_map.order[j + dj, i + di] == order
-        for store, image in zip(total, (pixel_map.wavelength, pixel_map.slit), strict=True):
-            store += weight * image[j + dj, i + di]
-    return np.where(ok, total[0], np.nan), np.where(ok, total[1], np.nan)
+        at = j + dj, i + di
+        ok &= pixel_map.order[at] == order
+        wavelength += weight * pixel_map.wavelength[at]
+        slit += weight * pixel_map.slit[at]
+    return np.where(ok, wavelength, np.nan), np.where(ok, slit, np.nan)
 
 
 def centre_errors(table: OrderTable, truth: fits.FITS_rec, which: str) -> np.ndarray:

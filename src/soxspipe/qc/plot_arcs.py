@@ -9,6 +9,7 @@ from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.instrument.arms import Arm
 from soxspipe.maths.robust import mad_sigma
 from soxspipe.qc import drawing, pixel_grid, style
+from soxspipe.science.wavelength.dispersion import scale_at
 from soxspipe.science.wavelength.solve import Solved
 
 if TYPE_CHECKING:
@@ -229,15 +230,8 @@ def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm
 
 def resolving_power(solved: Solved, arm: Arm) -> np.ndarray:
     """Wavelength over line width, (n,); the width from the fitted Gaussian along dispersion."""
-    lines, power = solved.lines, np.full(len(solved.lines), np.nan)
-    for number in np.unique(lines.order):
-        own = lines.order == number
-        wavelength, slit = lines.wavelength[own], lines.slit[own]
-        step = 1e-4 * wavelength
-        ends = [solved.solution.predict(int(number), wavelength + s * step, slit) for s in (-1, 1)]
-        before, after = (arm.dispersion_and_slit(*end)[0] for end in ends)
-        power[own] = wavelength * np.abs(after - before) / (2 * step * lines.width[own])
-    return power
+    lines = solved.lines
+    return lines.wavelength / (lines.width * scale_at(solved.solution, lines, arm.dispersion_axis))
 
 
 def _widths(panel: "Axes", solved: Solved) -> None:

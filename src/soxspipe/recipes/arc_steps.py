@@ -7,11 +7,10 @@ from astropy import units as u
 from astropy.table import Table
 
 from soxspipe.datamodel.arc_lines import ArcLines, LineFit
-from soxspipe.datamodel.geometry import DispersionSolution
 from soxspipe.datamodel.metric import Limits, Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.quality import spread
-from soxspipe.science.wavelength.dispersion import evaluate
+from soxspipe.science.wavelength.dispersion import evaluate, scale_at
 from soxspipe.science.wavelength.solve import Solved
 
 Ranges = Mapping[str, Mapping[str, Limits]]
@@ -49,23 +48,6 @@ def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
     return tuple(Metric(k, unit, meaning, ranges.get(k, {})) for k, unit, meaning in declared)
 
 
-def dispersion_scale(
-    solution: DispersionSolution, lines: ArcLines, dispersion_axis: str
-) -> np.ndarray:
-    """Nm per pixel along dispersion at every line, shape (n,)."""
-    scale = np.full(len(lines), np.nan)
-    for number in np.unique(lines.order):
-        own = lines.order == number
-        step = 1e-4 * lines.wavelength[own]
-        ends = [
-            solution.predict(int(number), lines.wavelength[own] + sign * step, lines.slit[own])
-            for sign in (-1, 1)
-        ]
-        axis = 0 if dispersion_axis == "x" else 1
-        scale[own] = np.abs(2 * step / (ends[1][axis] - ends[0][axis]))
-    return scale
-
-
 def values(solved: Solved, arm: Arm) -> dict[str, float]:
     """Measured values by keyword."""
     lines, fit = solved.lines, solved.fit
@@ -74,7 +56,7 @@ def values(solved: Solved, arm: Arm) -> dict[str, float]:
     start = evaluate(solved.start, lines, found)
     off_x, off_y = (start.x - lines.x)[found], (start.y - lines.y)[found]
     resolution = lines.wavelength / (
-        lines.width * dispersion_scale(solved.solution, lines, arm.dispersion_axis)
+        lines.width * scale_at(solved.solution, lines, arm.dispersion_axis)
     )
     result = {
         "DETLINES TOT": len(lines),
@@ -105,7 +87,7 @@ def fitted_table(solved: Solved, arm: Arm) -> Table:
     lines, fit = solved.lines.select(solved.lines.detected), solved.fit
     start = evaluate(solved.start, lines, lines.detected)
     kept = LineFit(*(getattr(fit, k)[solved.lines.detected] for k in ("x", "y", "used")))
-    scale = dispersion_scale(solved.solution, lines, arm.dispersion_axis)
+    scale = scale_at(solved.solution, lines, arm.dispersion_axis)
     px = u.pix
     columns = {
         "wavelength": lines.wavelength * u.nm,

@@ -219,6 +219,8 @@ def _result(
     measured |= temperatures([raw.info for raw in target])
     title = f"{target[0].info.object or 'target'}, {target[0].info.file}"
     samples = found.trace.samples
+    scale = float(np.median(np.concatenate([o.pixels.area for o in orders.values()])))
+    aperture = 0.5 * scale * settings.horne_extraction_slit_length
     line = {n: (o.pixels.grid, found.trace.at(o.pixels.grid)) for n, o in orders.items()}
     return Result(
         products={
@@ -239,7 +241,7 @@ def _result(
                 before, sky, pixel_map, arm, title
             ),
             "OBJECT_TRACE_RES": lambda: plot_spectra.object_trace(
-                found.slit, found.collapsed, line, samples, arm, title
+                found.slit, found.collapsed, line, samples, arm, title, aperture=aperture
             ),
             "EXTRACTED_ORDERS_QC_PLOT": lambda: plot_spectra.orders(spectra, arm, title),
             "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(merged, arm, title, spectra),

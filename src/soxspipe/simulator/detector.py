@@ -33,7 +33,8 @@ READOUT = {
 class Detector:
     """The fixed pattern of tonight's detector, on the trimmed, binned window (ny, nx).
 
-    bias e-, without the pedestal; dark e-/s; response relative; flags HOT and COLD bits.
+    bias e-, without the pedestal; dark e-/s; response relative; flags HOT and COLD bits. `large_scale`
+    is the part of the response that varies over hundreds of pixels.
     """
 
     arm: Arm
@@ -41,12 +42,14 @@ class Detector:
     dark: np.ndarray
     response: np.ndarray
     flags: np.ndarray
+    large_scale: np.ndarray
 
     @classmethod
     def make(cls, arm: Arm, rng: np.random.Generator) -> "Detector":
         """Draw the detector of a night at the arm's binning."""
         response = 1.0 + 0.006 * rng.standard_normal(arm.shape, dtype="f4")
-        response += 0.006 * _smooth_field(arm.shape, rng)
+        large_scale = 1.0 + 0.006 * _smooth_field(arm.shape, rng)
+        response *= large_scale
         flags = np.zeros(arm.shape, dtype="u2")
         bias, dark = (_ccd if arm.name == "VIS" else _infrared)(arm, rng)
         cold, hot = _defects(arm, rng)
@@ -55,7 +58,7 @@ class Detector:
         dark[hot] += np.clip(rate, 0.4, 60.0).astype("f4")
         flags[cold] |= COLD
         flags[hot] |= HOT
-        return cls(arm, bias, dark, response, flags)
+        return cls(arm, bias, dark, response, flags, large_scale)
 
 
 def _smooth_field(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

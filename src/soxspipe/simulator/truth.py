@@ -136,14 +136,18 @@ def _spectrum_of(night: Night, exposure: Exposure, light: Light, order: int) -> 
     bx, by = night.arm.binning
     x, y = _to_binned(x, bx), _to_binned(y, by)
     snr = _ideal_snr(night, exposure, light, order)
+    # no flat tells the detector's large-scale response from the lamp's spectrum: it counts as throughput
+    ny, nx = night.arm.shape
+    at = np.clip(np.rint(y), 0, ny - 1).astype(int), np.clip(np.rint(x), 0, nx - 1).astype(int)
+    large_scale = night.detector.large_scale[at]
     place = x if night.optics.along_x else y
     return {
         "order": np.full(wavelength.size, order, dtype="i4"),
         "pixel": np.flatnonzero(lit).astype("i4"),
         "wavelength": wavelength,
         "bin_width": np.abs(np.diff(sides))[lit],
-        "flux": flux[lit],
-        "sky": sky[lit],
+        "flux": flux[lit] * large_scale,
+        "sky": sky[lit] * large_scale,
         "ideal_snr": np.interp(place, np.arange(snr.size), snr).astype("f4"),
         "slit": slit.astype("f4"),
         "x": x.astype("f4"),

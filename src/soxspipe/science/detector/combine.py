@@ -22,51 +22,52 @@ def _median(values, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _clip_pixel(data, usable, read, photon, sigma, rounds, keep, values):  # type: ignore[no-untyped-def]
+    """Clip the n exposures of one pixel; `keep` (n,) is filled. Returns the last median."""
+    n = data.shape[0]
+    centre = 0.0
+    keep[:] = usable
+    for _ in range(rounds + 1):
+        kept = 0
+        for k in range(n):
+            if keep[k]:
+                values[kept] = data[k]
+                kept += 1
+        if kept == 0:
+            break
+        centre = _median(values, kept)
+        limit = sigma * np.sqrt(read + (max(centre, 0.0) if photon else 0.0))
+        changed = False
+        for k in range(n):
+            inside = usable[k] and abs(data[k] - centre) <= limit
+            changed |= inside != keep[k]
+            keep[k] = inside
+        if not changed:
+            break
+    return centre
+
+
+@njit(cache=True)
 def _clip_row(data, flags, read, photon, sigma, rounds, mean, variance, out_flags):  # type: ignore[no-untyped-def]
     """One detector row: data and flags (n, nx); outputs (nx,)."""
     n, nx = data.shape
     values = np.empty(n, dtype=np.float64)
     keep = np.empty(n, dtype=np.bool_)
     for x in range(nx):
-        union = flags[0, x]
-        any_good = False
-        for k in range(n):
-            keep[k] = flags[k, x] == 0
-            union |= flags[k, x]
-            any_good |= keep[k]
-        if not any_good:
+        usable = flags[:, x] == 0
+        flagged = not usable.any()
+        if flagged:
+            usable[:] = True
+        centre = _clip_pixel(data[:, x], usable, read, photon, sigma, rounds, keep, values)
+        left = keep.sum()
+        mean[x] = (data[:, x] * keep).sum() / left if left > 0 else centre
+        light = max(mean[x], 0.0) if photon else 0.0
+        variance[x] = (read + light) / max(left, 1)
+        out_flags[x] = 0
+        if flagged or left == 0:
+            out_flags[x] = 8
             for k in range(n):
-                keep[k] = True
-        for _ in range(rounds + 1):
-            kept = 0
-            for k in range(n):
-                if keep[k]:
-                    values[kept] = data[k, x]
-                    kept += 1
-            centre = _median(values, kept)
-            limit = sigma * np.sqrt(read + (max(centre, 0.0) if photon else 0.0))
-            changed = False
-            left = 0
-            for k in range(n):
-                inside = abs(data[k, x] - centre) <= limit and (flags[k, x] == 0 or not any_good)
-                changed |= inside != keep[k]
-                keep[k] = inside
-                left += inside
-            if not changed or left == 0:
-                break
-        total, left = 0.0, 0
-        for k in range(n):
-            if keep[k]:
-                total += data[k, x]
-                left += 1
-        if left == 0:
-            mean[x] = centre
-            variance[x] = read + (max(centre, 0.0) if photon else 0.0)
-            out_flags[x] = union | 8
-        else:
-            mean[x] = total / left
-            variance[x] = (read + (max(mean[x], 0.0) if photon else 0.0)) / left
-            out_flags[x] = 0 if any_good else union | 8
+                out_flags[x] |= flags[k, x]
 
 
 @njit(cache=True)

@@ -29,7 +29,7 @@ class FlatOptions:
     strip: float
     least_electrons: float
     cold_sigma: float
-    knots: float = 60.0
+    knots: float = 20.0
 
 
 def centre_strip(table: OrderTable, shape: tuple[int, int], half_width: float) -> np.ndarray:

@@ -8,7 +8,18 @@ from soxspipe.datamodel.geometry import DispersionSolution
 from soxspipe.maths.gaussians import fit_blended_spots
 
 _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
-_MEASURED = ("x", "y", "x_error", "y_error", "counts", "peak", "background", "fwhm", "width", "chi2")
+_MEASURED = (
+    "x",
+    "y",
+    "x_error",
+    "y_error",
+    "counts",
+    "peak",
+    "background",
+    "fwhm",
+    "width",
+    "chi2",
+)
 _STAMP = np.mgrid[-2:3, -2:3]
 _CORE = np.hypot(*_STAMP) <= 2.0
 
@@ -28,10 +39,7 @@ def expected(
     for number in np.unique(order):
         own = order == number
         x[own], y[own] = solution.predict(int(number), wavelength[own], slit[own])
-    empty = {
-        name: np.full(n * m, np.nan)
-        for name in _MEASURED
-    }
+    empty = {name: np.full(n * m, np.nan) for name in _MEASURED}
     return ArcLines(
         order, wavelength, index, slit, x, y, **empty, detected=np.zeros(n * m, dtype=bool)
     )

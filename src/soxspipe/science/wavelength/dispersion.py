@@ -227,3 +227,18 @@ def require_good(solution_fit: LineFit, lines: ArcLines, *, least_share: float, 
             f"{name}: only {share:.0%} of {detected} detected lines agree with one solution",
             hint="lower poly-fitting-residual-clipping-sigma in steps of 0.5, or check the raw frame",
         )
+
+
+def scale_at(solution: DispersionSolution, lines: ArcLines, dispersion_axis: str) -> np.ndarray:
+    """Nm per pixel along dispersion at every line, shape (n,)."""
+    scale = np.full(len(lines), np.nan)
+    for number in np.unique(lines.order):
+        own = lines.order == number
+        step = 1e-4 * lines.wavelength[own]
+        ends = [
+            solution.predict(int(number), lines.wavelength[own] + sign * step, lines.slit[own])
+            for sign in (-1, 1)
+        ]
+        axis = 0 if dispersion_axis == "x" else 1
+        scale[own] = np.abs(2 * step / (ends[1][axis] - ends[0][axis]))
+    return scale
