@@ -18,6 +18,9 @@ from soxspipe.errors import DataError
 from soxspipe.maths import bspline
 from soxspipe.maths.robust import mad_sigma
 
+#: Pixels along dispersion per median of the lamp spectrum.
+_BIN = 4.0
+
 
 @dataclass(frozen=True)
 class FlatOptions:
@@ -52,29 +55,30 @@ def _lamp_coordinate(
 
 
 def _smooth_spectrum(
-    coordinate: np.ndarray, values: np.ndarray, weight: np.ndarray, n: int, knots: float
+    coordinate: np.ndarray, values: np.ndarray, n: int, knots: float
 ) -> np.ndarray:
-    """Spline through median-binned values on the pixel grid 0 .. n-1; NaN where there are none."""
-    bins = np.clip(np.rint(coordinate / 4.0).astype("i8"), 0, -(-n // 4))
-    total = np.bincount(bins, weight, minlength=bins.max() + 1)
-    mean = np.bincount(bins, weight * values, minlength=len(total)) / np.maximum(total, 1e-12)
-    centre = np.arange(len(total)) * 4.0
-    ok = total > 0
-    if ok.sum() < 20:
+    """Spline through medians of 4-pixel bins, on the pixel grid 0 .. n-1; NaN where there are none.
+
+    Medians: cold pixels and columns have a small variance, any weighted mean would follow them.
+    """
+    bins = np.clip(np.rint(coordinate / _BIN).astype("i8"), 0, int(n / _BIN))
+    sort = np.lexsort((values, bins))
+    count = np.bincount(bins, minlength=int(n / _BIN) + 1)
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    filled = count > 4
+    if filled.sum() < 20:
         return np.full(n, np.nan)
-    x, y, w = centre[ok], mean[ok], total[ok]
+    ordered = values[sort]
+    middle = start[filled] + count[filled] // 2
+    x, y = np.flatnonzero(filled) * _BIN, 0.5 * (ordered[middle] + ordered[middle - 1])
     breaks = np.linspace(x[0], x[-1], max(int((x[-1] - x[0]) / knots), 4) + 1)
+    w = count[filled] / np.maximum(np.abs(y), 1.0)
     spline = bspline.fit(x, y, w, breaks, degree=3)
-    for _ in range(3):
-        residual = (y - spline(x)) * np.sqrt(w)
-        clean = np.abs(residual) < 5.0 * max(mad_sigma(residual), 1e-9)
-        if clean.all():
-            break
-        x, y, w = x[clean], y[clean], w[clean]
-        spline = bspline.fit(x, y, w, breaks, degree=3)
+    residual = (y - spline(x)) * np.sqrt(w)
+    clean = np.abs(residual) < 5.0 * max(mad_sigma(residual), 1e-9)
+    spline = bspline.fit(x[clean], y[clean], w[clean], breaks, degree=3)
     pixel = np.arange(n, dtype="f8")
-    result = spline(pixel)
-    return np.where((pixel >= x[0] - 4) & (pixel <= x[-1] + 4), result, np.nan)
+    return np.where((pixel >= x[0] - _BIN) & (pixel <= x[-1] + _BIN), spline(pixel), np.nan)
 
 
 def separate(
@@ -110,8 +114,7 @@ def separate(
             trace.at("upper", columns.astype("f8")) - trace.at("lower", columns.astype("f8"))
         )
         core = (np.abs(rows - middle) < np.abs(half)) & (frame.flags[rows, columns] == 0)
-        lamp = _smooth_spectrum(u[core], value[core], 1.0 / noise[core], shape[1], options.knots)
-        lamp = _without_outliers(lamp, u, value, noise, core, shape[1], options.knots)
+        lamp = _smooth_spectrum(u[core], value[core], shape[1], options.knots)
         level = np.interp(u, np.arange(shape[1]), np.nan_to_num(lamp, nan=0.0))
         dark = level < options.least_electrons
         safe = np.where(dark, 1.0, level)
@@ -127,23 +130,6 @@ def separate(
         _flag_cold(flat, table, options.cold_sigma),
         {n: (lamp / brightest).astype("f4") for n, lamp in lamps.items()},
     )
-
-
-def _without_outliers(
-    lamp: np.ndarray,
-    u: np.ndarray,
-    value: np.ndarray,
-    noise: np.ndarray,
-    core: np.ndarray,
-    n: int,
-    knots: float,
-) -> np.ndarray:
-    """The spectrum again, without pixels far off the first one (cold pixels, dust)."""
-    level = np.interp(u, np.arange(n), np.nan_to_num(lamp, nan=0.0))
-    clean = core & (np.abs(value - level) < 5.0 * np.hypot(np.sqrt(noise), 0.05 * np.abs(level)))
-    if clean.sum() < 100:
-        return lamp
-    return _smooth_spectrum(u[clean], value[clean], 1.0 / noise[clean], n, knots)
 
 
 def _order_pixels(trace: OrderTrace, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
