@@ -68,7 +68,7 @@ def mbias(inputs: Inputs, settings: MbiasSettings, arm: Arm) -> Result:
         rounds=settings.frame_clipping_iterations,
         flag=PixelFlag.BAD,
     )
-    read_noise = monitor.read_noise_of_pair(frames[0].data, frames[1].data)
+    read_noise = monitor.noise_of_pair(frames[0].data, frames[1].data)
     bad = int(np.count_nonzero(master.flags))
     values = {
         "BADPIX FRAC": bad / master.data.size,

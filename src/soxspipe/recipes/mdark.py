@@ -1,14 +1,16 @@
 """mdark: combine dark frames of one exposure time into a master dark; find hot pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from soxspipe.datamodel.frame import PixelFlag
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.metric import Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
+from soxspipe.maths.robust import clipped
 from soxspipe.qc import plot_detector
 from soxspipe.recipes.prepare import electrons
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
@@ -47,9 +49,7 @@ METRICS = (
 def mdark(inputs: Inputs, settings: MdarkSettings, arm: Arm) -> Result:
     """Combine dark exposures, rejecting cosmic rays, and flag hot pixels."""
     frames = [electrons(raw, arm) for raw in inputs.dark]
-    scatter = monitor.read_noise_of_pair(frames[0].data, frames[1].data)
-    level = max(float(np.median(frames[0].data)), 0.0) if arm.dispersion_axis == "x" else 0.0
-    read_noise = float(np.sqrt(max(scatter**2 - level, 1.0)))
+    read_noise = _read_noise(frames)
     measured = [electrons(raw, arm, read_noise) for raw in inputs.dark]
     stack = combine.clipped_mean(
         measured,
@@ -76,3 +76,11 @@ def mdark(inputs: Inputs, settings: MdarkSettings, arm: Arm) -> Result:
         measurements=judged(METRICS, values, settings, arm),
         figures={"MDARK_PLOT": lambda: plot_detector.master(master, arm, "Master dark")},
     )
+
+
+def _read_noise(frames: Sequence[Frame]) -> float:
+    """Read noise from the scatter between two darks, without the shot noise of the dark current."""
+    scatter = monitor.noise_of_pair(frames[0].data, frames[1].data)
+    keep = clipped(frames[0].data.ravel(), sigma=4.0, rounds=3)
+    level = float(frames[0].data.ravel()[keep].mean())
+    return float(np.sqrt(max(scatter**2 - max(level, 0.0), 1.0)))

@@ -190,7 +190,6 @@ def _find_edges(
 def _separated(clean: Frame, table: OrderTable, settings: MflatSettings, arm: Arm) -> MasterFlat:
     """Response and lamp spectra, in the orientation of the detector."""
     options = flat_field.FlatOptions(
-        strip=settings.centre_order_window / 2,
         least_electrons=30.0,
         cold_sigma=settings.low_sensitivity_clipping_sigma,
     )
