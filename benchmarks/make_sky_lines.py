@@ -59,7 +59,16 @@ def isolated(wavelength: np.ndarray, intensity: np.ndarray) -> list[tuple[float,
         spread = np.sqrt(np.average((wavelength[near] - mean) ** 2, weights=weight))
         if spread < WIDEST * mean / RESOLUTION and not any(a < mean < b for a, b in OXYGEN):
             entries.append((round(mean, 4), float(f"{weight.sum():.3g}"), int(near.sum())))
-    return sorted(set(entries))
+    return _once(entries)
+
+
+def _once(entries: list[tuple[float, float, int]]) -> list[tuple[float, float, int]]:
+    """Of entries that share lines, the brightest."""
+    kept: list[tuple[float, float, int]] = []
+    for entry in sorted(entries, key=lambda e: -e[1]):
+        if all(abs(entry[0] - other[0]) > BLENDED * entry[0] / RESOLUTION for other in kept):
+            kept.append(entry)
+    return kept
 
 
 def brightest(entries: list[tuple[float, float, int]]) -> list[tuple[float, float, int]]:

@@ -99,13 +99,13 @@ def pinholes(distance):
 
 def test_neighbours_four_pixels_away_do_not_pull():
     x, y = pinholes(4.0)
-    counts = 2000.0 * (1 + np.arange(x.size) % 5)
+    counts = 2000.0 * (1 + np.arange(x.size) % 3)
     image = spots((50, 300), x, y, SIGMA, counts, 10.0)
     weight = np.full(image.shape, 0.01)
     start = np.rint(x), np.rint(y)
     alone, _, _ = fit_spots(image, weight, *start, half_width=(4, 2), sigma=0.85)
     together, _, _ = fit_blended_spots(image, weight, *start, half_width=(4, 2), sigma=0.85)
-    assert np.nanmax(np.abs(alone[:, 2] - y)) > 0.02  # the case is a hard one
+    assert np.abs(alone[:, 2] - y).max() > 0.1  # the case is a hard one
     assert np.abs(together[:, 1] - x).max() < 0.005
     assert np.abs(together[:, 2] - y).max() < 0.01
     assert np.abs(np.mean(together[:, 2] - y)) < 0.001

@@ -113,15 +113,19 @@ def fit(
     band, vector = np.zeros((degree + 1, n)), np.zeros(n)
     ordered = (np.ascontiguousarray(a, dtype="f8") for a in (np.clip(x, breaks[0], breaks[-1]), y))
     _accumulate(*ordered, np.ascontiguousarray(weight, dtype="f8"), knots, degree, band, vector)
-    # second differences of the coefficients, far below the data's weight
+    # differences of the coefficients, far below the data's weight
     pull = 1e-7 * float(np.median(band[degree][band[degree] > 0]))
-    for k in range(1, n - 1):
-        band[degree, k] += 4 * pull
-        band[degree, k - 1] += pull
-        band[degree, k + 1] += pull
-        band[degree - 1, k] -= 2 * pull
-        band[degree - 1, k + 1] -= 2 * pull
-        if degree > 1:
+    if degree == 1:  # the band has no room for second differences
+        band[1, :-1] += pull
+        band[1, 1:] += pull
+        band[0, 1:] -= pull
+    else:
+        for k in range(1, n - 1):
+            band[degree, k] += 4 * pull
+            band[degree, k - 1] += pull
+            band[degree, k + 1] += pull
+            band[degree - 1, k] -= 2 * pull
+            band[degree - 1, k + 1] -= 2 * pull
             band[degree - 2, k + 1] += pull
     band[degree] += 1e-9 * pull
     coefficients = solveh_banded(band, vector, check_finite=False)

@@ -240,7 +240,8 @@ def _refit_in_company(  # type: ignore[no-untyped-def]
             )
             if abs(trial[1] - p[1]) < 1.5 and abs(trial[2] - p[2]) < 1.5 and trial[0] > 0.0:
                 p[:] = trial
-                chi2[k] = value
+                used = (weight[cy - hy : cy + hy + 1, cx - hx : cx + hx + 1] > 0.0).sum()
+                chi2[k] = value / max(used - N_SPOT, 1)
                 for a in range(6):
                     errors[k, a] = math.sqrt(max(covariance[a, a], 0.0))
             _paint(residual, outer, wide, wide, p, -1.0)
@@ -277,5 +278,4 @@ def fit_blended_spots(
         rounds,
         max(hx, hy) + 3,
     )
-    chi2 = np.where(lone, np.nan, chi2 / max((2 * hx + 1) * (2 * hy + 1) - N_SPOT, 1))
-    return company, errors, chi2
+    return company, errors, np.where(lone, np.nan, chi2)
