@@ -5,8 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
-import soxspipe
 from astropy.io import fits
+
+import soxspipe
+from soxspipe.errors import InputError
 from soxspipe.simulator.night import simulate_night
 
 
@@ -45,10 +47,17 @@ def workspace(night: Path, place: Path) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for path in sorted(night.rglob("*.fits*")):
+        if path.parent.name == "truth":
+            continue
+        target = place / path.name.removesuffix(".fz")
+        if target.exists():
+            raise InputError(
+                f"{night} holds two frames named {target.name}", hint="give each its own name"
+            )
         if path.name.endswith(".fits.fz"):
-            _unpack(path, place / path.name.removesuffix(".fz"))
-        elif path.name.endswith(".fits") and path.parent.name != "truth":
-            _link(path, place / path.name)
+            _unpack(path, target)
+        elif path.name.endswith(".fits"):
+            _link(path, target)
     if (night / "truth").is_dir():
         shutil.copytree(night / "truth", place / "truth")
     return place

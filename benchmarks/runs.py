@@ -30,15 +30,18 @@ class Reduced:
     runs: tuple[Run, ...]
 
     @property
-    def log(self) -> str:
-        """What `reduce all` printed."""
-        return (self.root / "reduce.txt").read_text(encoding="utf-8")
+    def passed(self) -> int:
+        """Number of runs that passed."""
+        return sum(run.state == "passed" for run in self.runs)
 
 
 def reduce_night(root: Path) -> Reduced:
-    """`soxspipe prep` and `soxspipe reduce all` on the raw frames in `root`, defaults throughout."""
-    prep = soxspipe("prep", root, log=root / "prep.txt")
-    cost = soxspipe("reduce", "all", root, log=root / "reduce.txt")
+    """`soxspipe prep` and `soxspipe reduce all` on the raw frames in `root`, defaults throughout.
+
+    What they print is kept beside `root`.
+    """
+    prep = soxspipe("prep", root, log=root.with_name(f"{root.name}-prep.txt"))
+    cost = soxspipe("reduce", "all", root, log=root.with_name(f"{root.name}-reduce.txt"))
     return Reduced(root, prep, cost, read_runs(root))
 
 

@@ -107,7 +107,9 @@ def sky_lines_seen(table: fits.FITS_rec | np.ndarray) -> Iterator[SkyLine]:
                 at = int(np.searchsorted(rows["wavelengthMean"], listed))
                 half = _HALF_WINDOW * listed / _RESOLUTION / abs(rows["pixelScaleNm"][at])
                 window = rows[max(0, round(at - half)) : round(at + half) + 1]
-                line = _measured(window, int(number), listed) if len(window) > 2 * half - 1 else None
+                line = (
+                    _measured(window, int(number), listed) if len(window) > 2 * half - 1 else None
+                )
                 if line is not None:
                     yield line
 
@@ -132,17 +134,17 @@ def _measured(window: np.ndarray, order: int, listed: float) -> SkyLine | None:
     seen = counts / np.sqrt(max(counts + 5 * sigma * max(level, 0.0), 1.0))
     if seen < _LEAST_SNR or np.abs(sky - fit).max() > _MISFIT * height:
         return None
-    if abs(centre - np.interp(listed, wavelength, pixel)) > 2 * sigma:
-        return None
     shift = float(centre - np.interp(listed, wavelength, pixel))
+    if abs(shift) > 2 * sigma:
+        return None
     return SkyLine(order, listed, shift, 2.355 * sigma)
 
 
 def _line(
     x: np.ndarray, height: float, centre: float, sigma: float, level: float, slope: float
 ) -> np.ndarray:
-    gaussian: np.ndarray = height * np.exp(-0.5 * ((x - centre) / sigma) ** 2)
-    return gaussian + level + slope * (x - x.mean())
+    gaussian = height * np.exp(-0.5 * ((x - centre) / sigma) ** 2)
+    return np.asarray(gaussian + level + slope * (x - x.mean()))
 
 
 @cache

@@ -240,6 +240,13 @@ def test_settings_with_three_mistakes_by_hand(soxspipe, hand):
     assert nothing_made(hand)
 
 
+def test_a_settings_file_that_is_missing(soxspipe, hand):
+    status, _, err = soxspipe("mbias", SOF, "-s", "nowhere.yaml")
+    assert status == SETTINGS
+    assert "nowhere.yaml" in err
+    assert nothing_made(hand)
+
+
 def test_an_existing_product_is_kept_unless_told_otherwise(soxspipe, hand):
     assert soxspipe("mbias", SOF)[0] == 0
     (product,) = hand.rglob("*MBIAS*.fits")

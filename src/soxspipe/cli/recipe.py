@@ -62,7 +62,8 @@ def _remember(workspace: Workspace, outcome: "RunOutcome", settings: Path | None
     from soxspipe.recipes import load_all
     from soxspipe.workspace.ledger import record_by_hand
 
-    text = "" if settings is None else settings.read_text(encoding="utf-8")
+    known = settings is not None and settings.is_file()
+    text = settings.read_text(encoding="utf-8") if known and settings else ""
     with workspace.open_database() as db:
         record_by_hand(db, workspace, load_all(), outcome, text)
 

@@ -118,7 +118,7 @@ def clipped_mean(
 
 
 def mean_of_kept(frames: Sequence[Frame], *, sigma: float) -> Frame:
-    """Inverse-variance mean of one to many exposures of equal exposure time.
+    """Plain mean of one to many exposures of equal exposure time.
 
     With three or more, values further than `sigma` of their own noise from the median are rejected;
     flagged values never count. Variances of the inputs are taken as they are.

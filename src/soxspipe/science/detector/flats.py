@@ -11,7 +11,7 @@ from soxspipe.science.detector.combine import clipped_mean
 
 
 def exposure_level(frame: Frame, inside: np.ndarray) -> float:
-    """Clipped mean of the lamp light in the strip along the order centres, electrons.
+    """Mean lamp light of the good pixels in the strip along the order centres, electrons.
 
     Raises DataError if there is no light.
     """

@@ -14,7 +14,7 @@ def noise_of_pair(first: np.ndarray, second: np.ndarray) -> float:
     difference = difference - np.median(difference)
     limit = 4.0 * max(mad_sigma(difference), 1e-6)
     for _ in range(3):
-        inside = difference[np.abs(difference) < limit]
+        inside = difference[np.abs(difference) <= limit]
         limit = 4.0 * float(inside.std())
     return float(inside.std()) / np.sqrt(2.0)
 

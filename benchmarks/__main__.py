@@ -1,0 +1,135 @@
+"""`python -m benchmarks`: accuracy and speed on full-size nights, as tables."""
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import soxspipe
+from benchmarks import nights, report
+from benchmarks.accuracy import summarise
+from benchmarks.measuring import machine, start_seconds
+from benchmarks.results import Independent, Results
+from benchmarks.runs import Reduced, reduce_night
+from benchmarks.wavelengths import arc_residuals, sky_residuals
+from soxspipe.cli.accuracy import Figure, figures
+from soxspipe.errors import SoxspipeError
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    """Measure, print, and write."""
+    args = _arguments()
+    try:
+        results = _measure(args)
+        _write(results, ROOT / "benchmarks" / "results")
+        if args.write:
+            report.insert(ROOT / "README.md", report.short(results))
+            report.insert(ROOT / "docs" / "performance.md", report.full(results))
+    except SoxspipeError as error:
+        print(f"{error.message}\n{error.hint}", file=sys.stderr)
+        return error.exit_status
+    print(report.full(results))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="simulate nights of seeds 1 to N (3)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("bench-nights"),
+        help="where raw nights are kept and reduced, 1 GB for each (bench-nights)",
+    )
+    parser.add_argument(
+        "--night", type=Path, help="reduce this night as well: raw frames, .fits or .fits.fz"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the reduced nights")
+    parser.add_argument(
+        "--write", action="store_true", help="put the tables into README.md and docs/performance.md"
+    )
+    return parser.parse_args()
+
+
+def _measure(args: argparse.Namespace) -> Results:
+    _ignored_folder(args.folder)
+    seeds = tuple(range(1, args.seeds + 1))
+    start = start_seconds(args.folder / "help.txt")
+    reduced, accuracy = [], []
+    for seed in seeds:
+        night, found = _simulated(args.folder, seed, keep=args.keep)
+        reduced.append(night)
+        accuracy.append(found)
+    return Results(
+        version=soxspipe.__version__,
+        machine=machine(),
+        command=_command(args),
+        seeds=seeds,
+        start=start,
+        nights=tuple(reduced),
+        accuracy=tuple(summarise(accuracy)),
+        independent=None if args.night is None else _independent(args),
+    )
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line, without anybody's folders."""
+    night = "" if args.night is None else " --night DIR"
+    return f"python -m benchmarks --seeds {args.seeds}{night}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _simulated(folder: Path, seed: int, *, keep: bool) -> tuple[Reduced, list[Figure]]:
+    _say(f"seed {seed}: simulating, unless done before")
+    raw = nights.simulated(folder, seed)
+    _say(f"seed {seed}: reducing")
+    reduced = _reduced(nights.workspace(raw, folder / f"reduced-seed{seed}"))
+    found = figures(reduced.root)
+    if not keep:
+        shutil.rmtree(reduced.root)
+    return reduced, found
+
+
+def _reduced(root: Path) -> Reduced:
+    reduced = reduce_night(root)
+    _say(f"  {reduced.passed} of {len(reduced.runs)} runs passed, {reduced.reduce.wall:.0f} s")
+    for run in reduced.runs:
+        if run.state != "passed":
+            _say(f"  {run.recipe} {run.sof} {run.state}: {run.message}")
+    return reduced
+
+
+def _independent(args: argparse.Namespace) -> Independent:
+    _say("independent night: reducing")
+    reduced = _reduced(nights.workspace(args.night, args.folder / "reduced-independent"))
+    residuals = (*arc_residuals(reduced.root), *sky_residuals(reduced.root))
+    if not args.keep:
+        shutil.rmtree(reduced.root)
+    return Independent(reduced, residuals)
+
+
+def _ignored_folder(folder: Path) -> None:
+    """Make a folder that version control leaves alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def _write(results: Results, folder: Path) -> None:
+    """Write latest.json and latest.md."""
+    _ignored_folder(folder)
+    plain = json.dumps(asdict(results), indent=1, default=lambda path: path.name)
+    (folder / "latest.json").write_text(plain, encoding="utf-8")
+    (folder / "latest.md").write_text(report.full(results) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""All that a benchmark measures, and the goals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from benchmarks.accuracy import Summary
+from benchmarks.runs import Reduced, Run
+from benchmarks.wavelengths import Residuals
+
+#: Seconds and MB of `reduce all` for the nights of both arms, seconds of `soxspipe --help`.
+WALL_GOAL, MEMORY_GOAL, START_GOAL = 120.0, 3000.0, 0.5
+#: Pixels rms, arc and sky lines against their lists.
+LIST_GOAL = 0.2
+
+
+@dataclass(frozen=True)
+class Independent:
+    """A night of somebody else: what became of the runs, and residuals of lines."""
+
+    reduced: Reduced
+    residuals: tuple[Residuals, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything measured on one machine with one version."""
+
+    version: str
+    machine: str
+    command: str
+    seeds: tuple[int, ...]
+    start: float
+    nights: tuple[Reduced, ...]
+    accuracy: tuple[Summary, ...]
+    independent: Independent | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A cost over the nights: mean and worst, with its unit and goal (0: none)."""
+
+    quantity: str
+    unit: str
+    mean: float
+    worst: float
+    goal: float
+
+    @property
+    def reached(self) -> bool:
+        """True if the worst night reaches the goal."""
+        return not self.goal or self.worst <= self.goal
+
+
+def speeds(results: Results) -> list[Speed]:
+    """Costs of the simulated nights and of starting."""
+    nights = results.nights
+    found = [Speed("`soxspipe --help`", "s", results.start, results.start, START_GOAL)]
+    if nights:
+        costs = [n.reduce for n in nights]
+        found = [
+            _speed("`reduce all`, wall time", "s", [c.wall for c in costs], WALL_GOAL),
+            _speed("`reduce all`, processor time", "s", [c.cpu for c in costs]),
+            _speed(
+                "`reduce all`, memory of all processes",
+                "MB",
+                [c.tree_mb for c in costs],
+                MEMORY_GOAL,
+            ),
+            _speed(
+                "`reduce all`, memory of the largest process", "MB", [c.largest_mb for c in costs]
+            ),
+            _speed("`prep`, wall time", "s", [n.prep.wall for n in nights]),
+            *found,
+        ]
+    return found
+
+
+def _speed(quantity: str, unit: str, values: Sequence[float], goal: float = 0.0) -> Speed:
+    return Speed(quantity, unit, mean(values), max(values), goal)
+
+
+@dataclass(frozen=True)
+class RecipeCost:
+    """A recipe in one arm: runs a night, seconds of one run (mean), largest peak of memory, MB, and
+    number of runs, of all nights, that did not pass.
+    """
+
+    recipe: str
+    arm: str
+    runs: float
+    seconds: float
+    peak_mb: float
+    not_passed: int
+
+
+def recipe_costs(nights: Sequence[Reduced]) -> list[RecipeCost]:
+    """Costs by recipe and arm, in order of their first run."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in (run for night in nights for run in night.runs):
+        groups.setdefault((run.recipe, run.arm), []).append(run)
+    return [
+        RecipeCost(
+            recipe,
+            arm,
+            len(runs) / len(nights),
+            mean(run.seconds for run in runs),
+            max(run.peak_mb for run in runs),
+            sum(run.state != "passed" for run in runs),
+        )
+        for (recipe, arm), runs in groups.items()
+    ]
