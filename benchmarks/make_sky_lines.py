@@ -16,11 +16,11 @@ from astropy.table import Table
 #: Resolving power assumed, that of the widest slit used for science.
 RESOLUTION = 4000.0
 #: Lines within this many resolution elements are one; beyond the second number they do no harm.
-BLENDED, APART = 0.5, 2.5
+BLENDED, APART = 0.5, 1.8
 #: A blend wider than this (rms, resolution elements) has no clear centre.
 WIDEST = 0.15
 #: Largest intensity of all neighbours over that of the entry.
-NEIGHBOURS = 0.03
+NEIGHBOURS = 0.04
 #: nm; above, OH from the model; below, the atlas.
 CHANGE = 855.0
 #: nm; molecular oxygen shines here, and is in neither list.

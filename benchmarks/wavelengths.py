@@ -18,7 +18,9 @@ from soxspipe.maths.robust import mad_sigma
 _HALF_WINDOW = 1.6
 _RESOLUTION = 4000.0
 #: Least signal to noise of a line that is used.
-_LEAST_SNR = 50.0
+_LEAST_SNR = 30.0
+#: Least width (fwhm) of a line, pixels; the greatest is half the window.
+_NARROWEST = 1.5
 #: A line alone has the width of its neighbours and a Gaussian's shape, to these fractions.
 _WIDTH_SCATTER, _MISFIT = 0.25, 0.12
 #: Robust sigmas beyond which a line is taken for another one.
@@ -130,6 +132,8 @@ def _measured(window: np.ndarray, order: int, listed: float) -> SkyLine | None:
             return None
     fit = _line(pixel, height, centre, sigma, level, slope)
     sigma = abs(sigma)
+    if not _NARROWEST < 2.355 * sigma < 0.5 * len(sky):
+        return None
     counts = height * sigma * np.sqrt(2 * np.pi)
     seen = counts / np.sqrt(max(counts + 5 * sigma * max(level, 0.0), 1.0))
     if seen < _LEAST_SNR or np.abs(sky - fit).max() > _MISFIT * height:

@@ -10,10 +10,29 @@ from soxspipe.datamodel.arc_lines import ArcLines, LineFit
 from soxspipe.datamodel.metric import Limits, Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.quality import spread
+from soxspipe.recipes.recipe import Plot, Product
 from soxspipe.science.wavelength.dispersion import evaluate, scale_at
 from soxspipe.science.wavelength.solve import Solved
 
 Ranges = Mapping[str, Mapping[str, Limits]]
+
+
+def line_products(tech: str) -> tuple[Product, ...]:
+    """Tables of the lines found and missed, for the qc folder; `tech` is their PRO TECH."""
+    return (
+        Product("DISP_MAP_LINES", "_FITTED_LINES.fits", "", tech, "detected arc lines", group="qc"),
+        Product(
+            "DISP_MAP_LINES_MISSING",
+            "_MISSED_LINES.fits",
+            "",
+            tech,
+            "listed lines that were not detected",
+            group="qc",
+        ),
+    )
+
+
+PLOTS = (Plot("DISP_MAP_RES", "_RESIDUALS.pdf", "lines found and missed, residuals, resolution"),)
 
 
 def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import numpy as np
 
-from soxspipe.datamodel.frame import Frame
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.instrument.line_lists import arc_lines
@@ -13,23 +12,18 @@ from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
 from soxspipe.recipes import arc_steps
-from soxspipe.recipes.prepare import detrended, lamp_off
+from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
-from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.recipes.recipe import Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.wavelength import dispersion, export, solve
 from soxspipe.settings import DispSolutionSettings
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(LampInputs):
     """What disp_solution takes."""
 
     arc: Annotated[tuple[RawFrame, ...], Raw((FrameKind.PINHOLE_ARC,))]
-    off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
-    ]
 
 
 METRICS = (
@@ -65,33 +59,15 @@ METRICS = (
         Product(
             "DISP_MAP", ".fits", "DISP_TAB", "ECHELLE,PINHOLE", "wavelength and order to pixel"
         ),
-        Product(
-            "DISP_MAP_LINES",
-            "_FITTED_LINES.fits",
-            "",
-            "ECHELLE,PINHOLE",
-            "detected arc lines",
-            group="qc",
-        ),
-        Product(
-            "DISP_MAP_LINES_MISSING",
-            "_MISSED_LINES.fits",
-            "",
-            "ECHELLE,PINHOLE",
-            "listed lines that were not detected",
-            group="qc",
-        ),
+        *arc_steps.line_products("ECHELLE,PINHOLE"),
     ),
-    plots=(
-        Plot("DISP_MAP_RES", "_RESIDUALS.pdf", "lines found and missed, residuals, resolution"),
-    ),
+    plots=arc_steps.PLOTS,
     metrics=METRICS,
     type_codes={FrameKind.PINHOLE_ARC: "DSOL"},
 )
 def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> Result:
     """Register the arc against the design, measure its lines, fit the solution."""
-    off = lamp_off(inputs.off, arm, inputs.dark)
-    frame = detrended(inputs.arc[0], arm, bias=inputs.bias, dark=inputs.dark, off=off)
+    frame = lamp_light(inputs.arc, inputs, arm)[0]
     design = nominal(arm)
     middle = len(arm.pinholes) // 2
     expected = solve.listed(arc_lines(arm), solve.Mask((0.0,), (middle,)), design, frame.shape)

@@ -14,8 +14,9 @@ from soxspipe.instrument.headers import FrameKind
 from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import OrderTableProduct
 from soxspipe.qc import plot_geometry
+from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.order_shapes import expected_half_length, order_mask, tilts
-from soxspipe.recipes.prepare import detrended, lamp_off, measured_read_noise
+from soxspipe.recipes.prepare import measured_read_noise
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.detector import flats
@@ -25,15 +26,10 @@ from soxspipe.settings import MflatSettings
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(LampInputs):
     """What mflat takes."""
 
     flat: Annotated[tuple[RawFrame, ...], Raw((FrameKind.SLIT_FLAT,), least=3)]
-    off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
-    ]
     centres: Annotated[OrderTable, Calibration("ORDER_TAB", "order_centres")]
 
 
@@ -143,26 +139,23 @@ def mflat(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Result:
 
 def _stacked(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Frame:
     """Mean flat in electrons of an average exposure."""
-    off = lamp_off(inputs.off, arm, inputs.dark)
-    read_noise = measured_read_noise(inputs.bias if inputs.bias is not None else inputs.dark)
-    frames = [
-        replace(
-            detrended(raw, arm, bias=inputs.bias, dark=inputs.dark, off=off),
-            variance=np.full(arm.shape, (read_noise or raw.info.read_noise) ** 2, dtype="f4"),
-        )
-        for raw in inputs.flat
-    ]
+    master = inputs.bias if inputs.bias is not None else inputs.dark
+    read_noise = measured_read_noise(master) or inputs.flat[0].info.read_noise
+    read_variance = np.full(arm.shape, read_noise**2, dtype="f4")
+    frames = [replace(f, variance=read_variance) for f in lamp_light(inputs.flat, inputs, arm)]
     strip = arm.along_rows(
         flat_field.centre_strip(
             inputs.centres, arm.along_rows(frames[0].data).shape, settings.centre_order_window / 2
         )
     )
-    return flats.stack(
+    mean = flats.stack(
         frames,
         strip,
         sigma=settings.stacked_clipping_sigma,
         rounds=settings.stacked_clipping_iterations,
     )
+    # all exposures share the master that was taken off: its noise does not average down
+    return mean if master is None else replace(mean, variance=mean.variance + master.variance)
 
 
 def _find_edges(

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import numpy as np
 
-from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable
 from soxspipe.datamodel.metric import Metric
 from soxspipe.errors import DataError
@@ -13,7 +12,7 @@ from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.io.geometry_tables import OrderTableProduct
 from soxspipe.qc import plot_geometry
-from soxspipe.recipes.prepare import detrended, lamp_off
+from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, spread, temperatures
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.orders.trace import TraceSamples, predicted_centre, trace_order
@@ -22,15 +21,10 @@ from soxspipe.settings import OrderCentresSettings
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(LampInputs):
     """What order_centres takes."""
 
     flat: Annotated[tuple[RawFrame, ...], Raw((FrameKind.PINHOLE_FLAT,))]
-    off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
-    ]
     solution: Annotated[DispersionSolution, Calibration("DISP_TAB", "disp_solution")]
 
 
@@ -68,8 +62,7 @@ METRICS = (
 )
 def order_centres(inputs: Inputs, settings: OrderCentresSettings, arm: Arm) -> Result:
     """Fit the trace of the pinhole in slices along each order."""
-    off = lamp_off(inputs.off, arm, inputs.dark)
-    frame = detrended(inputs.flat[0], arm, bias=inputs.bias, dark=inputs.dark, off=off)
+    frame = lamp_light(inputs.flat, inputs, arm)[0]
     data, variance, good = (
         arm.along_rows(image) for image in (frame.data, frame.variance, frame.good)
     )

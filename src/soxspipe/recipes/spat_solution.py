@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy as np
 
 from soxspipe.datamodel.flat import MasterFlat
-from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable
 from soxspipe.datamodel.metric import Metric
 from soxspipe.errors import DataError
@@ -16,24 +15,19 @@ from soxspipe.instrument.line_lists import arc_lines
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
 from soxspipe.recipes import arc_steps
-from soxspipe.recipes.prepare import detrended, lamp_off
+from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
-from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.recipes.recipe import Calibration, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.detector import detrend
 from soxspipe.science.wavelength import dispersion, export, pixel_map, solve
 from soxspipe.settings import SpatSolutionSettings
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(LampInputs):
     """What spat_solution takes."""
 
     arc: Annotated[tuple[RawFrame, ...], Raw((FrameKind.MULTI_PINHOLE_ARC,))]
-    off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
-    ]
     solution: Annotated[DispersionSolution, Calibration("DISP_TAB", "disp_solution")]
     orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
     flat: Annotated[MasterFlat | None, Calibration("MASTER_FLAT", "mflat", required=False)]
@@ -85,33 +79,15 @@ METRICS = (
             "ECHELLE,MULTI-PINHOLE",
             "wavelength, slit position and order of every pixel",
         ),
-        Product(
-            "DISP_MAP_LINES",
-            "_FITTED_LINES.fits",
-            "",
-            "ECHELLE,MULTI-PINHOLE",
-            "detected arc lines",
-            group="qc",
-        ),
-        Product(
-            "DISP_MAP_LINES_MISSING",
-            "_MISSED_LINES.fits",
-            "",
-            "ECHELLE,MULTI-PINHOLE",
-            "listed lines that were not detected",
-            group="qc",
-        ),
+        *arc_steps.line_products("ECHELLE,MULTI-PINHOLE"),
     ),
-    plots=(
-        Plot("DISP_MAP_RES", "_RESIDUALS.pdf", "lines found and missed, residuals, resolution"),
-    ),
+    plots=arc_steps.PLOTS,
     metrics=METRICS,
     type_codes={FrameKind.MULTI_PINHOLE_ARC: "SSOL"},
 )
 def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> Result:
     """Measure all nine pinholes of every line, fit the full solution, turn it into a map."""
-    off = lamp_off(inputs.off, arm, inputs.dark)
-    frame = detrended(inputs.arc[0], arm, bias=inputs.bias, dark=inputs.dark, off=off)
+    frame = lamp_light(inputs.arc, inputs, arm)[0]
     if settings.use_flat and inputs.flat is not None:
         frame = detrend.divide_flat(frame, inputs.flat.frame)
     mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))

@@ -93,10 +93,14 @@ def test_without_a_hit_nothing_is_found(observed):
         assert find(clean, model).sum() <= 1
 
 
-def test_it_is_the_model_that_saves_lines_and_trace(observed):
+def test_it_is_the_model_that_lets_hits_on_lines_and_trace_be_seen(observed):
     _, model, _ = observed
-    clean = noise_frame(np.random.default_rng(7), model)
-    assert find(clean, np.zeros(SHAPE)).sum() > 100
+    rng = np.random.default_rng(7)
+    hits = (rng.random(SHAPE) < 0.01) & (model > 300)
+    frame = plus(noise_frame(rng, model), hits * 12 * np.sqrt(model + 16))
+    seen, blind = find(frame, model)[hits].mean(), find(frame, np.zeros(SHAPE))[hits].mean()
+    assert seen > 0.9
+    assert blind < 0.5
 
 
 def test_bad_pixels_are_no_cosmic_rays():
