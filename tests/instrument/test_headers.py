@@ -15,14 +15,8 @@ def info(**cards):
 
 
 def nir(**cards):
-    nir_cards = {
-        "SEQ_ARM": "NIR",
-        "INS_NISE_NAME": "SLIT1.0",
-        "INS_TEMP217_VAL": 41.5,
-        "DET_BINX": None,
-        "DET_BINY": None,
-    }
-    header = raw_header(**{k: v for k, v in (nir_cards | cards).items() if v is not None})
+    own = {"SEQ_ARM": "NIR", "INS_NISE_NAME": "SLIT1.0", "INS_TEMP217_VAL": 41.5}
+    header = raw_header(**own | cards)
     for key in ("ESO DET BINX", "ESO DET BINY"):
         del header[key]
     return observation_info(header, "a.fits")

@@ -9,7 +9,7 @@ import numpy as np
 
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
-from soxspipe.datamodel.geometry import OrderTable, PixelMap
+from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
 from soxspipe.datamodel.spectrum import OrderSpectra
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
@@ -43,6 +43,10 @@ class _Common:
     dark: Annotated[Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",))]
     flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
     orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
+    # documented SOF files name the table the map was made from; it is kept for the record
+    solution: Annotated[
+        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
+    ]
     pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
 
 
