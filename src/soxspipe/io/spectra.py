@@ -16,7 +16,7 @@ ORDER_COLUMNS = {
     "xcoord_centre": ("x", "D", "pixel", "position of the trace along x, 0-based"),
     "ycoord": ("y", "D", "pixel", "position of the trace along y, 0-based"),
     "wavelengthMean": ("wavelength", "D", "nm", "effective wavelength of the bin, air"),
-    "pixelScaleNm": ("bin_width", "D", "nm", "width of the bin"),
+    "pixelScaleNm": ("bin_width", "D", "nm/pixel", "width of the bin"),
     "varianceSpectrum": ("variance", "D", "count**2", "variance of extractedFluxOptimal"),
     "snr": ("snr", "D", "", "extractedFluxOptimal over its error"),
     "extractedFluxOptimal": ("flux", "D", "count", "optimal extraction, electrons"),

@@ -1,6 +1,7 @@
 """Robust location and scale."""
 
 import numpy as np
+from numba import njit
 
 #: Scale of a normal distribution over its median absolute deviation.
 MAD_SCALE = 1.4826
@@ -34,3 +35,36 @@ def running_median(values: np.ndarray, window: int) -> np.ndarray:
     empty = ~np.isfinite(windows).any(axis=1)
     filled = np.where(empty[:, None], 0.0, windows)
     return np.where(empty, np.nan, np.nanmedian(filled, axis=1))
+
+
+@njit(cache=True)
+def _medians(image, use, rows, columns, half_rows, half_columns, out):  # type: ignore[no-untyped-def]
+    ny, nx = image.shape
+    values = np.empty((2 * half_rows + 1) * (2 * half_columns + 1))
+    for k in range(rows.shape[0]):
+        n = 0
+        for j in range(max(rows[k] - half_rows, 0), min(rows[k] + half_rows + 1, ny)):
+            for i in range(
+                max(columns[k] - half_columns, 0), min(columns[k] + half_columns + 1, nx)
+            ):
+                if use[j, i] and (j != rows[k] or i != columns[k]):
+                    values[n] = image[j, i]
+                    n += 1
+        out[k] = np.median(values[:n]) if n > 0 else np.nan
+
+
+def median_around(
+    image: np.ndarray,
+    use: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    half: tuple[int, int],
+) -> np.ndarray:
+    """Median of the neighbours of some pixels, themselves left out.
+
+    image, use : (ny, nx), pixels where `use` is False do not count. rows, columns : (n,) pixels asked
+    for. half : half height and half width of the window. Returns (n,), NaN without neighbours.
+    """
+    out = np.empty(len(rows))
+    _medians(image, use, rows, columns, half[0], half[1], out)
+    return out

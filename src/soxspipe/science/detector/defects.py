@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
-from soxspipe.maths.robust import clipped, mad_sigma
+from soxspipe.maths.robust import clipped, mad_sigma, median_around
 
 #: A single deviating pixel in four million is no news below this significance.
 LEAST_SIGNIFICANCE = 5.0
@@ -22,11 +22,13 @@ def deviating(frame: Frame, *, sigma: float, rounds: int, flag: PixelFlag) -> Fr
     keep = clipped(frame.data.ravel(), sigma=sigma, rounds=rounds)
     usable = frame.data.ravel()[keep]
     away = np.abs(frame.data - np.median(usable)) > sigma * mad_sigma(usable)
-    local = ndimage.median_filter(frame.data, size=5)
-    noise = np.sqrt(np.maximum(frame.variance, 1e-6))
-    return frame.flagged(
-        away & (np.abs(frame.data - local) > max(sigma, LEAST_SIGNIFICANCE) * noise), flag
-    )
+    rows, columns = np.nonzero(away)
+    level = median_around(frame.data, frame.flags == 0, rows, columns, (2, 2))
+    noise = np.sqrt(np.maximum(frame.variance[rows, columns], 1e-6))
+    excess = np.abs(frame.data[rows, columns] - level)
+    found = np.zeros(frame.shape, dtype=bool)
+    found[rows, columns] = excess > max(sigma, LEAST_SIGNIFICANCE) * noise
+    return frame.flagged(found, flag)
 
 
 def cosmic_rays(

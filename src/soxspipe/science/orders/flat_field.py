@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import OrderTable, OrderTrace
 from soxspipe.errors import DataError
-from soxspipe.maths.robust import mad_sigma
+from soxspipe.maths.robust import mad_sigma, median_around
 
 #: Pixels along dispersion per median of the lamp spectrum.
 _BIN = 4.0
@@ -138,24 +137,33 @@ def _order_pixels(trace: OrderTrace, shape: tuple[int, int]) -> tuple[np.ndarray
 
 
 def _flag_cold(flat: Frame, table: OrderTable, sigma: float) -> Frame:
-    """Flag pixels whose response is low in units of its own noise and of the local scatter."""
+    """Flag pixels whose response is low in units of its own noise and of the local scatter.
+
+    Neighbours along dispersion share the illumination of the slit, so they judge a pixel right up to
+    the slit's edge; those around it judge a column that is cold as a whole.
+    """
     shape = flat.shape
-    interior = np.zeros(shape, dtype=bool)
+    inside, interior = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for trace in table.orders.values():
         rows, columns = _order_pixels(trace, shape)
-        edge = np.minimum(
-            np.abs(rows - trace.at("lower", columns.astype("f8"))),
-            np.abs(rows - trace.at("upper", columns.astype("f8"))),
-        )
-        inside = edge > 3.0
-        interior[rows[inside], columns[inside]] = True
-    interior &= flat.variance > 0
+        lower, upper = (trace.at(e, columns.astype("f8")) for e in ("lower", "upper"))
+        edge = np.minimum(np.abs(rows - lower), np.abs(rows - upper))
+        slope = np.abs(trace.at("lower", columns + 4.0) - lower) / 4.0
+        # where the order runs obliquely, neighbours along dispersion come closer to the edge
+        inside[rows, columns] = edge > 1.5 + 5.0 * slope
+        interior[rows, columns] = edge > 2.5
+    inside &= flat.variance > 0
+    interior &= inside
     if not interior.any():
         return flat
-    local = ndimage.median_filter(flat.data, size=(5, 9))
-    scatter = mad_sigma((flat.data - local)[interior])
+    scatter = mad_sigma(np.diff(flat.data, axis=1)[interior[:, 1:]]) / np.sqrt(2.0)
     limit = max(sigma, 5.0) * np.maximum(np.sqrt(flat.variance), scatter)
-    return flat.flagged(interior & (flat.data < local - limit), PixelFlag.COLD)
+    low = np.zeros(shape, dtype=bool)
+    for where, half in ((inside, (0, 5)), (interior, (2, 4))):
+        rows, columns = np.nonzero(where & (flat.data < 1.0 - 0.8 * limit))
+        level = median_around(flat.data, where, rows, columns, half)
+        low[rows, columns] |= flat.data[rows, columns] < level - limit[rows, columns]
+    return flat.flagged(low, PixelFlag.COLD)
 
 
 def tilt_of(x: np.ndarray, y: np.ndarray, along_first: bool, size: int) -> np.ndarray:

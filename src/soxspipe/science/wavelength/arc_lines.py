@@ -1,9 +1,10 @@
 """Measure the pinhole images of arc lines on a frame."""
 
 import numpy as np
+from scipy import ndimage
 
 from soxspipe.datamodel.arc_lines import ArcLines, LineList
-from soxspipe.datamodel.frame import Frame
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import DispersionSolution
 from soxspipe.maths.gaussians import fit_blended_spots
 
@@ -102,7 +103,10 @@ def measure(
         & (p[:, 3] < 2.5 * width)
         & (p[:, 4] < 2.5 * width)
     )
-    peak = _brightest(frame, p[:, 1], p[:, 2])
+    row, column = _middle(frame.shape, p[:, 1], p[:, 2])
+    full = (frame.flags & np.uint16(PixelFlag.SATURATED)) != 0
+    found &= ~ndimage.binary_dilation(full, np.ones((3, 3)))[row, column]
+    peak = frame.data[row, column].astype("f8")
     keep = np.where(found, 1.0, np.nan)
     return ArcLines(
         order=lines.order,
@@ -125,8 +129,9 @@ def measure(
     )
 
 
-def _brightest(frame: Frame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    ny, nx = frame.shape
+def _middle(shape: tuple[int, int], x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of the pixel that holds each centre; unknown centres give pixel 0."""
+    ny, nx = shape
     column = np.clip(np.nan_to_num(np.rint(x), nan=0).astype("i8"), 0, nx - 1)
     row = np.clip(np.nan_to_num(np.rint(y), nan=0).astype("i8"), 0, ny - 1)
-    return frame.data[row, column].astype("f8")
+    return row, column
