@@ -8,6 +8,8 @@ SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 NIGHT := demo-night
+# `make bench NIGHT=FOLDER` measures on the raw frames in FOLDER as well.
+OTHER_NIGHT = $(if $(findstring command,$(origin NIGHT)),--night '$(NIGHT)')
 
 .PHONY: help demo test lint docs bench clean
 
@@ -32,7 +34,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.run
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --write $(OTHER_NIGHT)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html

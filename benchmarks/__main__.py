@@ -10,7 +10,7 @@ from pathlib import Path
 import soxspipe
 from benchmarks import nights, report
 from benchmarks.accuracy import summarise
-from benchmarks.measuring import machine, start_seconds
+from benchmarks.measuring import load, machine, start_seconds
 from benchmarks.results import Independent, Results
 from benchmarks.runs import Reduced, reduce_night
 from benchmarks.wavelengths import arc_residuals, sky_residuals
@@ -18,6 +18,8 @@ from soxspipe.cli.accuracy import Figure, figures
 from soxspipe.errors import SoxspipeError
 
 ROOT = Path(__file__).parent.parent
+#: Load of the machine above which other work disturbs the times.
+_QUIET = 0.5
 
 
 def main() -> int:
@@ -59,6 +61,8 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(args: argparse.Namespace) -> Results:
     _ignored_folder(args.folder)
+    if load() > _QUIET:
+        _say(f"the machine is busy (load {load():.1f}): times will be too long")
     seeds = tuple(range(1, args.seeds + 1))
     start = start_seconds(args.folder / "help.txt")
     reduced, accuracy = [], []

@@ -20,7 +20,7 @@ BLENDED, APART = 0.5, 1.8
 #: A blend wider than this (rms, resolution elements) has no clear centre.
 WIDEST = 0.15
 #: Largest intensity of all neighbours over that of the entry.
-NEIGHBOURS = 0.04
+NEIGHBOURS = 0.05
 #: nm; above, OH from the model; below, the atlas.
 CHANGE = 855.0
 #: nm; molecular oxygen shines here, and is in neither list.

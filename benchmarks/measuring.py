@@ -25,7 +25,8 @@ class Cost:
     wall, cpu   seconds; cpu is user and system time of the command and all its children
     tree_mb     peak of the memory of all its processes together, MB (sum of resident sizes, pages
                 they share counted for each); 0 where the system does not tell
-    largest_mb  peak of its largest process, MB
+    largest_mb  peak of its largest process, MB; never below the size of the measuring process, which
+                the system counts for a process until it has started its own program
     """
 
     status: int
@@ -106,6 +107,11 @@ def tree_memory_mb(pid: int) -> float:
 def start_seconds(log: Path, times: int = 5) -> float:
     """Median wall time of `soxspipe --help`."""
     return median(soxspipe("--help", log=log).wall for _ in range(times))
+
+
+def load() -> float:
+    """Processes that wanted a core in the last minute, on average; 0 is quiet."""
+    return os.getloadavg()[0]
 
 
 def machine() -> str:

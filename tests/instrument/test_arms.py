@@ -1,5 +1,7 @@
 """The declared facts of both arms hang together."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -68,7 +70,7 @@ def test_orders_have_sensible_ranges(arm):
     for order in arm.orders.values():
         assert order.full[0] <= order.useful[0] < order.useful[1] <= order.full[1]
     ranges = sorted(order.full for order in arm.orders.values())
-    gaps = [after[0] - before[1] for before, after in zip(ranges, ranges[1:], strict=False)]
+    gaps = [after[0] - before[1] for before, after in pairwise(ranges)]
     # the two reddest NIR orders leave 10 nm between them; all others overlap
     assert [round(gap, 1) for gap in gaps if gap > 0] == ([9.9] if arm is NIR else [])
 

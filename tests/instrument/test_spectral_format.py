@@ -1,5 +1,7 @@
 """The nominal format against values that its makers published with the coefficients."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,12 @@ PUBLISHED = {
 # order: nm/px and, along the tilted slit, arcsec/px at the middle
 GEOMETRY = {
     "VIS": {1: (0.03954, 0.2751), 2: (0.02343, 0.2751), 3: (0.03127, 0.2683), 4: (0.04815, 0.2671)},
-    "NIR": {10: (0.08636, 0.35), 13: (0.06662, 0.3423), 17: (0.05122, 0.3275), 24: (0.03651, 0.2917)},
+    "NIR": {
+        10: (0.08636, 0.35),
+        13: (0.06662, 0.3423),
+        17: (0.05122, 0.3275),
+        24: (0.03651, 0.2917),
+    },
 }
 #: Orders whose wavelength falls with the pixel along dispersion, and whose slit runs backwards.
 BACKWARDS = {"VIS": {2, 3}, "NIR": set()}
@@ -87,7 +94,7 @@ def test_orders_do_not_overlap_on_the_detector(name):
         ends = zip(along, across, strict=True)
         bands.append(sorted(np.interp(1000, *_rising(*end)) for end in ends))
     bands.sort()
-    for before, after in zip(bands, bands[1:], strict=False):
+    for before, after in pairwise(bands):
         assert after[0] - before[1] > 10
 
 

@@ -6,9 +6,15 @@ import pytest
 from soxspipe.maths.resample import edges_of, overlaps, rebin
 from tests.maths.truth import assert_pulls
 
-OLD = np.cumsum(np.linspace(0.8, 1.4, 61)) + 400
-NEW = np.linspace(395, 475, 38)
+OLD_EDGES = np.cumsum(np.linspace(0.8, 1.4, 61)) + 400
+NEW_EDGES = np.linspace(395, 475, 38)
 GOOD = np.ones(60, dtype=bool)
+
+
+def _inside():
+    """New edges within the old range."""
+    new = NEW_EDGES
+    return new[(new > OLD_EDGES[0]) & (new < OLD_EDGES[-1])]
 
 
 def test_edges_lie_half_way():
@@ -16,12 +22,13 @@ def test_edges_lie_half_way():
 
 
 def test_overlaps_share_out_every_old_bin():
-    i, j, length = overlaps(OLD, NEW)
-    inside = (OLD >= NEW[0]) & (OLD <= NEW[-1])
-    assert inside.all()
-    assert np.bincount(i, length) == pytest.approx(np.diff(OLD))
+    i, j, length = overlaps(OLD_EDGES, NEW_EDGES)
+    assert NEW_EDGES[0] < OLD_EDGES[0] < OLD_EDGES[-1] < NEW_EDGES[-1]
+    assert np.bincount(i, length) == pytest.approx(np.diff(OLD_EDGES))
     for a, b, common in zip(i, j, length, strict=True):
-        assert common == pytest.approx(min(OLD[a + 1], NEW[b + 1]) - max(OLD[a], NEW[b]))
+        assert common == pytest.approx(
+            min(OLD_EDGES[a + 1], NEW_EDGES[b + 1]) - max(OLD_EDGES[a], NEW_EDGES[b])
+        )
 
 
 def test_bins_apart_do_not_overlap():
@@ -31,10 +38,10 @@ def test_bins_apart_do_not_overlap():
 
 def test_light_is_conserved():
     density = np.random.default_rng(1).uniform(1, 5, 60)
-    inside = NEW[(NEW > OLD[0]) & (NEW < OLD[-1])]
-    total, _, covered = rebin(OLD, inside, density, density, GOOD)
-    light = np.concatenate([[0], np.cumsum(density * np.diff(OLD))])
-    truth = np.diff(np.interp(inside, OLD, light))
+    inside = _inside()
+    total, _, covered = rebin(OLD_EDGES, inside, density, density, GOOD)
+    light = np.concatenate([[0], np.cumsum(density * np.diff(OLD_EDGES))])
+    truth = np.diff(np.interp(inside, OLD_EDGES, light))
     assert total == pytest.approx(truth)
     assert covered == pytest.approx(1)
 
@@ -58,19 +65,19 @@ def test_bad_bins_leave_no_trace():
     good = GOOD.copy()
     good[20:23] = False
     density[20:23] = np.nan
-    total, noise, covered = rebin(OLD, OLD, density, variance, good)
+    total, noise, covered = rebin(OLD_EDGES, OLD_EDGES, density, variance, good)
     assert covered == pytest.approx(good.astype(float))
-    assert total[good] == pytest.approx(3 * np.diff(OLD)[good])
+    assert total[good] == pytest.approx(3 * np.diff(OLD_EDGES)[good])
     assert (total[~good] == 0).all()
     assert (noise[~good] == 0).all()
 
 
 def test_variance_is_the_scatter_of_the_sums():
     rng = np.random.default_rng(2)
-    inside = NEW[(NEW > OLD[0]) & (NEW < OLD[-1])]
+    inside = _inside()
     sigma = rng.uniform(0.5, 2, 60)
     pulls = []
     for _ in range(100):
-        total, variance, _ = rebin(OLD, inside, rng.normal(0, sigma), sigma**2, GOOD)
+        total, variance, _ = rebin(OLD_EDGES, inside, rng.normal(0, sigma), sigma**2, GOOD)
         pulls.append(total[::4] / np.sqrt(variance[::4]))  # apart: no shared old bins
     assert_pulls(np.array(pulls))

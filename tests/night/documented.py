@@ -105,20 +105,20 @@ COLUMNS = {
         "ycoord": "pix",
         "wavelengthMean": "nm",
         "pixelScaleNm": "nm pix-1",
-        "varianceSpectrum": "electron2",
+        "varianceSpectrum": "count2",
         "snr": None,
-        "extractedFluxOptimal": "electron",
-        "extractedFluxBoxcar": "electron",
-        "extractedFluxBoxcarRobust": "electron",
-        "skyFlux": "electron",
+        "extractedFluxOptimal": "count",
+        "extractedFluxBoxcar": "count",
+        "extractedFluxBoxcarRobust": "count",
+        "skyFlux": "count",
     },
     "_EXTRACTED_MERGED.fits": {
         "WAVE": "nm",
-        "FLUX_COUNTS": "electron",
-        "VARIANCE": "electron2",
-        "SKY_COUNTS": "electron",
+        "FLUX_COUNTS": "count",
+        "VARIANCE": "count2",
+        "SKY_COUNTS": "count",
         "SNR": None,
-        "FLUX_DENSITY_COUNTS": "electron nm-1",
+        "FLUX_DENSITY_COUNTS": "count nm-1",
     },
     "_MISSED_LINES.fits": _LINE_COLUMNS,
     "_FITTED_LINES.fits": _LINE_COLUMNS
@@ -140,7 +140,7 @@ COLUMNS = {
         "pix",
     )
     | dict.fromkeys(("sigma_clipped", "R_pin"))
-    | {"sky": "electron", "peak": "electron", "flux": "electron", "pixelScaleNm": "nm pix-1"},
+    | {"sky": "count", "peak": "count", "flux": "count", "pixelScaleNm": "nm pix-1"},
 }
 
 

@@ -1,6 +1,5 @@
 """A full-size night of both arms, from raw frames to spectra, judged by its truth and the manual."""
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -26,8 +25,6 @@ ARMS = ("VIS", "NIR")
 def night(tmp_path_factory):
     """The workspace, reduced, and how the three commands ended."""
     root = tmp_path_factory.mktemp("first_light") / "night"
-    if os.environ.get("DEV_NIGHT"):
-        return Path(os.environ["DEV_NIGHT"])
     for words in (("simulate", root, "--seed", "1"), ("prep", root), ("reduce", "all", root)):
         run = soxspipe(*words)
         assert run.returncode == 0, run.stdout + run.stderr
@@ -104,9 +101,7 @@ def test_products_plots_and_logs_stand_where_the_manual_says(night):
             for stem in manual.SOFS
             for name in manual.file_names(stem, (*endings[manual.folder_of(stem)], *also))
         }
-        found = {
-            f"{path.parent.name}/{path.name}" for path in night.glob(f"{top}/2026-05-10/*/*")
-        }
+        found = {f"{path.parent.name}/{path.name}" for path in night.glob(f"{top}/2026-05-10/*/*")}
         assert found == expected
 
 
@@ -132,7 +127,7 @@ def test_images_hold_flux_quality_and_errors(night):
     words = ("MBIAS", "MDARK", "MFLAT", "SKYSUB", "SKYMODEL", "RESIDUALS")
     images = [p for p in products(night) if any(w in p.name for w in words)]
     assert len(images) == 1 + 3 + 3 + 3 * 4
-    shapes = {"VIS": (4096, 808), "NIR": (2048, 2048)}
+    shapes = {"VIS": (4096, 808), "NIR": (2040, 2040)}
     for path in images:
         shape = shapes["VIS" if "_VIS_" in path.name else "NIR"]
         with fits.open(path) as hdus:
@@ -229,16 +224,23 @@ def test_headers_tell_what_a_product_was_made_from(night):
         assert not [card for card in header if card.startswith("ESO DPR")]
         assert "ARCFILE" not in header
         if "soxs-stare" in path.parent.name:
-            made_from = {header[f"ESO PRO REC1 CAL{k} CATG"][:-4] for k in (1, 2, 3, 4)}
             bias_or_dark = "MASTER_BIAS" if "_VIS_" in path.name else "MASTER_DARK"
-            assert made_from == {bias_or_dark, "MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"}
+            needed = {bias_or_dark, "MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"}
+            assert needed <= {category[:-4] for category in calibrations(header, "CATG")}
+
+
+def calibrations(header, what):
+    """What the header says about all calibrations that were used: CATG, NAME or DATAMD5."""
+    found = set(header["ESO PRO REC1 CAL* " + what].values())
+    assert len(found) >= 4
+    return found
 
 
 def test_calibrations_are_told_by_the_checksum_of_their_data(night):
     known = {fits.getheader(path)["DATAMD5"] for path in products(night)}
     for path in products(night, ending="_EXTRACTED_MERGED.fits"):
         header = fits.getheader(path)
-        assert {header[f"ESO PRO REC1 CAL{k} DATAMD5"] for k in (1, 2, 3, 4)} <= known
+        assert calibrations(header, "DATAMD5") <= known
 
 
 def test_headers_hold_the_quality_values_of_the_database(night):

@@ -46,12 +46,14 @@ def robust_fit(
     """
     total = np.hypot(error, floor)
     weight = 1.0 / total**2
-    coefficients = fit_with_prior(matrix, values, weight, prior)
+    # wrong values may seem the most precise ones: here none counts more than a typical one
+    even = 1.0 / np.maximum(total, np.median(total)) ** 2
+    coefficients = fit_with_prior(matrix, values, even, prior)
     for _ in range(6):
         residual = np.abs(values - matrix @ coefficients)
         scale = max(1.4826 * float(np.median(residual)), floor)
         coefficients = fit_with_prior(
-            matrix, values, weight / np.maximum(residual / scale, 1.0), prior
+            matrix, values, even / np.maximum(residual / scale, 1.0), prior
         )
     keep = np.ones(len(values), dtype=bool)
     for _ in range(max(rounds, 1)):

@@ -114,9 +114,7 @@ def test_flat_takes_the_response_out():
     flat = response + rng.normal(0, 0.01, SHAPE)
     light, read = 2000.0, 5.0
     data = rng.poisson(light * response) + rng.normal(0, read, SHAPE)
-    result = divide_flat(
-        frame(data, read**2 + light * response), frame(flat, 1e-4, unit="")
-    )
+    result = divide_flat(frame(data, read**2 + light * response), frame(flat, 1e-4, unit=""))
     assert_pulls((result.data - light) / np.sqrt(result.variance))
     assert result.data.mean() == pytest.approx(light, rel=1e-3)
 

@@ -113,9 +113,10 @@ def separate(
         variance[rows, columns] = np.where(dark, 0.0, noise / safe**2)
         flags[rows, columns] |= np.where(dark, np.uint16(PixelFlag.NO_FLAT), np.uint16(0))
         lamps[number] = np.where(lamp > options.least_electrons, lamp, np.nan)
-    if not lamps:
+    peaks = [float(np.nanmax(lamp)) for lamp in lamps.values() if np.isfinite(lamp).any()]
+    if not peaks:
         raise DataError("no order shows light on the flat", hint="check lamp and slit of the flats")
-    brightest = max(float(np.nanmax(lamp)) for lamp in lamps.values() if np.isfinite(lamp).any())
+    brightest = max(peaks)
     flat = Frame(response, variance, flags, unit="", header=frame.header)
     return MasterFlat(
         _flag_cold(flat, table, options.cold_sigma),

@@ -65,18 +65,45 @@ class OrderSky:
 def initial_level(pixels: OrderPixels, data: np.ndarray, good: np.ndarray) -> np.ndarray:
     """First guess of the sky (n,): median of each native bin along the slit, object included."""
     bins = pixels.nearest
-    sort = np.lexsort((data, bins))
-    sort = sort[good[sort]]
-    count = np.bincount(bins[sort], minlength=len(pixels.grid))
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    middle = np.clip(start + count // 2, 0, max(len(sort) - 1, 0))
-    ordered = data[sort]
-    median = np.where(count > 0, ordered[middle] if len(ordered) else 0.0, 0.0)
+    median, count = _medians(bins[good], data[good], len(pixels.grid))
     known = count > 3
     numbers = np.arange(len(median))
     if known.any():
         median = np.interp(numbers, numbers[known], median[known])
     return median[bins]
+
+
+def _medians(cell: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Median and number of the `values` (k,) in each of `n` cells; 0 in an empty cell."""
+    count = np.bincount(cell, minlength=n)
+    if not len(values):
+        return np.zeros(n), count
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    middle = np.clip(start + count // 2, 0, len(values) - 1)
+    return np.where(count > 0, values[np.lexsort((values, cell))][middle], 0.0), count
+
+
+def _hits(
+    pixels: OrderPixels, data: np.ndarray, variance: np.ndarray, usable: np.ndarray, clip: float
+) -> np.ndarray:
+    """(n,) bool: usable pixels far off all others of their wavelength, such as cosmic rays.
+
+    Far is `clip` times the scatter seen there: on the flank of a line pixels differ, too. Left in, they
+    would bend the first coarse splines, which would ask for knots all around.
+    """
+    cell, n = _half_bins(pixels)
+    at = cell[usable]
+    middle, count = _medians(at, data[usable], n)
+    off = np.abs(data - middle[cell])
+    scatter = 1.4826 * _medians(at, off[usable], n)[0][cell]
+    far = off > clip * np.maximum(scatter, np.sqrt(variance))
+    return np.asarray(usable & far & (count[cell] >= 6))
+
+
+def _half_bins(pixels: OrderPixels) -> tuple[np.ndarray, int]:
+    """Number of the half-bin cell of each pixel (n,), and the number of cells."""
+    n = 2 * len(pixels.grid)
+    return np.clip(((pixels.bin - pixels.first + 0.5) * 2).astype("i8"), 0, n - 1), n
 
 
 def fit(
@@ -100,13 +127,14 @@ def fit(
     low, high = pixels.first - 0.5, pixels.first + len(pixels.grid) - 0.5
     breaks = np.linspace(low, high, max(int((high - low) / options.coarse), 2) + 1)
     x = pixels.bin
-    weight = np.where(usable, 1.0 / variance, 0.0)
+    clean = usable & ~_hits(pixels, data, variance, usable, options.clip)
+    weight = np.where(clean, 1.0 / variance, 0.0)
     shape = np.array([1.0])
     spline = bspline.fit(x, data, weight, breaks, degree=options.degree)
     converged = False
     for _ in range(options.rounds):
         residual = (data - spline(x)) * np.sqrt(weight)
-        finer = _refine(breaks, pixels, residual, usable, options)
+        finer = _refine(breaks, pixels, residual, clean, options)
         converged = len(finer) == len(breaks)
         breaks = finer
         spline = bspline.fit(x, data, weight, breaks, degree=options.degree)
@@ -116,7 +144,7 @@ def fit(
         model = spline(x)
         shape = _illumination(pixels.slit, data, model, weight, options.illumination)
         factor = polynomial.polyval(pixels.slit, shape)
-        residual = (data - model * factor) * np.sqrt(weight)
+        residual = (data - model * factor) / np.sqrt(variance)
         scale = max(mad_sigma(residual[weight > 0]), 1.0)
         weight = np.where(usable & (np.abs(residual) < options.clip * scale), 1.0 / variance, 0.0)
         spline = bspline.fit(x, data / factor, weight * factor**2, breaks, degree=options.degree)
@@ -135,8 +163,8 @@ def _refine(
     In half-bin cells the mean residual times the root of the number of pixels is normal with width 1 if
     the model is right there. Cells are judged with a clipped residual: single hits do not ask for knots.
     """
-    n = 2 * len(pixels.grid)
-    cell = np.clip(((pixels.bin - pixels.first + 0.5) * 2).astype("i8"), 0, n - 1)[usable]
+    cell, n = _half_bins(pixels)
+    cell = cell[usable]
     clipped = np.clip(residual[usable], -20.0, 20.0)
     count = np.bincount(cell, minlength=n)
     mean = np.bincount(cell, clipped, n) / np.maximum(count, 1)
