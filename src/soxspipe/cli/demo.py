@@ -43,6 +43,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pictures(root: Path) -> list[Path]:
-    """Pictures that the science recipes drew, in order of name."""
-    folders = sorted((root / "qc").glob("*/soxs-stare"))
-    return [picture for folder in folders for picture in sorted(folder.glob("*.pdf"))]
+    """Pictures of the merged science spectra, in order of name."""
+    return sorted((root / "qc").glob("*/soxs-stare/*_EXTRACTED_MERGED_QC_PLOT.pdf"))

@@ -103,7 +103,7 @@ def sky_rows(
     cells = np.arange(low + margin, high - margin, 0.05)
     reach = np.array([_mask_radius(target, f, generous=settings.generous) for f in masked])
     position = np.array([f.position for f in masked])
-    for _ in range(10):
+    for _ in range(30):
         away = np.abs(cells[:, None] - position) > reach
         if away.all(axis=1).mean() > 0.25:
             break

@@ -1,6 +1,6 @@
 """spat_solution: dispersion and spatial solution, from an arc through the nine-pinhole mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -19,6 +19,7 @@ from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
 from soxspipe.recipes.recipe import Calibration, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.detector import detrend
+from soxspipe.science.orders import scattered_light
 from soxspipe.science.wavelength import dispersion, export, pixel_map, solve
 from soxspipe.settings import SpatSolutionSettings
 
@@ -88,6 +89,11 @@ METRICS = (
 def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> Result:
     """Measure all nine pinholes of every line, fit the full solution, turn it into a map."""
     frame = lamp_light(inputs.arc, inputs, arm)[0]
+    if settings.subtract_background:
+        free = scattered_light.between_orders(inputs.orders, frame.shape, clearance=4.0)
+        smoothing = settings.background_subtraction.gaussian_blur_sigma
+        scattered = scattered_light.fit(frame, free, smoothing=smoothing)
+        frame = replace(frame, data=frame.data - scattered)
     if settings.use_flat and inputs.flat is not None:
         frame = detrend.divide_flat(frame, inputs.flat.frame)
     mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))
@@ -100,9 +106,11 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
         sigma_limit=settings.pinhole_detection_thres_sigma,
         options=dispersion.FitOptions(
             wavelength_degree=max(settings.wavelength_deg),
-            slit_degree=2,
+            slit_degree=max(2, *settings.slit_deg),
             sigma=settings.poly_fitting_residual_clipping_sigma,
             rounds=settings.poly_clipping_iteration_limit,
+            least_holes=settings.mph_line_set_min,
+            whole_sets=settings.poly_clipping_pinhole_sets,
         ),
     )
     name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"

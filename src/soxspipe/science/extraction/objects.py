@@ -124,7 +124,7 @@ def find(
     if known.sum() < 8:
         return []
     width = fwhm / 2.355 / CELL
-    floor = _background(profile, known)
+    floor = _background(profile[known], error[known])
     excess = np.where(known, profile - floor, 0.0)
     smooth = ndimage.gaussian_filter1d(excess, width, mode="constant")
     noise = np.sqrt(
@@ -144,10 +144,13 @@ def find(
     return sorted(found, key=lambda f: -f.significance)
 
 
-def _background(profile: np.ndarray, known: np.ndarray) -> float:
-    """Level between objects: median of the lower half of the profile."""
-    values = np.sort(profile[known])
-    return float(np.median(values[: max(len(values) // 2, 3)]))
+def _background(profile: np.ndarray, error: np.ndarray) -> float:
+    """Level between objects: median of the lower half of the profile, which in a slit without objects
+    lies 0.67 sigma below the mean.
+    """
+    values = np.sort(profile)
+    lower = float(np.median(values[: max(len(values) // 2, 3)]))
+    return lower + 0.6745 * float(np.median(error))
 
 
 def _refined(slit: np.ndarray, excess: np.ndarray, at: int, fwhm: float) -> tuple[float, float]:

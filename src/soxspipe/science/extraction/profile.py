@@ -162,7 +162,8 @@ def _solve(
     residual = part.data[use] - part.scale[use] * base.at(distance, wavelength)
     # a share of the model's own error keeps bright stars from dictating more than the model can be
     weight = 1.0 / (part.variance[use] + (0.01 * part.data[use]) ** 2)
-    matrix = (basis[:, :, None] * series[:, None, :]).reshape(len(scale), -1) * scale[:, None]
+    columns = basis.shape[1] * series.shape[1]  # spelled out: there may be no usable pixel
+    matrix = (basis[:, :, None] * series[:, None, :]).reshape(len(scale), columns) * scale[:, None]
     normal = (matrix * weight[:, None]).T @ matrix
     vector = (matrix * weight[:, None]).T @ residual
     return normal + np.diag(1.0 / prior.ravel() ** 2), vector

@@ -13,8 +13,9 @@ from soxspipe.science.orders.slices import cut
 
 #: What a centroid can be off beside its photon noise: pixels.
 CENTROID_FLOOR = 0.005
-#: Prior widths of the correction to the predicted centre, by degree: pixels.
-_PRIOR = np.array([3.0, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2])
+#: Prior widths of the correction to the predicted centre, by degree: pixels. Flexure between arc and
+#: flat may shift and tilt the trace; its shape is that of the arc's solution.
+_PRIOR = np.array([3.0, 0.5, 0.1, 0.05, 0.03, 0.02, 0.02, 0.02, 0.02, 0.02])
 
 
 @dataclass(frozen=True, eq=False)

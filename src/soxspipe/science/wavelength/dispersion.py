@@ -31,13 +31,19 @@ _PRIOR_SLIT = (1.0, 0.3, 0.1, 0.03)
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Degrees in wavelength and slit position, and how outliers are rejected."""
+    """Degrees in wavelength and slit position, and how outliers are rejected.
+
+    least_holes: lines seen through fewer pinholes take no part. whole_sets: a line of which one pinhole
+    is rejected goes as a whole.
+    """
 
     wavelength_degree: int
     slit_degree: int
     sigma: float
     rounds: int
     floor: float = CENTROID_FLOOR
+    least_holes: int = 1
+    whole_sets: bool = False
 
 
 def _terms(options: FitOptions, degree: int) -> list[tuple[int, int]]:
@@ -106,6 +112,8 @@ def _correct_order(
                 floor=options.floor,
             )
             kept[np.flatnonzero(kept)[~clean]] = False
+            if options.whole_sets:
+                kept &= ~np.isin(lines.wavelength, lines.wavelength[~kept])
             degree = _cross_validated(
                 t[kept], s[kept], off[kept], error[kept], lines.wavelength[kept], options
             )
@@ -151,6 +159,8 @@ def fit_orders(
     used = np.zeros(len(lines), dtype=bool)
     for number, order in start.orders.items():
         own = np.flatnonzero(lines.detected & (lines.order == number))
+        _, line, holes = np.unique(lines.wavelength[own], return_inverse=True, return_counts=True)
+        own = own[holes[line] >= options.least_holes]
         if len(np.unique(lines.wavelength[own])) < least_lines:
             continue
         orders[number], kept = _correct_order(order, lines.select(own), options)
