@@ -44,6 +44,9 @@ def test_a_prior_counts_as_one_more_measurement_of_zero():
     one = np.ones((1, 1))
     # 6 +- 2, known beforehand to be 0 +- 1: weighted mean 6 / 4 / (1 / 4 + 1)
     assert fit_with_prior(one, np.array([6.0]), np.array([0.25]), np.ones(1)) == pytest.approx(1.2)
+    # known beforehand to be 0 +- 4
+    wide = fit_with_prior(one, np.array([6.0]), np.array([0.25]), np.full(1, 4.0))
+    assert wide == pytest.approx(6 * 0.25 / (0.25 + 1 / 16))
 
 
 def test_a_prior_decides_where_data_do_not():
@@ -69,6 +72,17 @@ def test_a_third_of_wrong_values_does_not_matter(one_sided):
     assert kept[~wrong].mean() > 0.99
     covariance = np.linalg.inv(matrix[~wrong].T @ matrix[~wrong]) * 0.05**2
     assert (np.abs(fit - TRUTH) < 4 * np.sqrt(np.diag(covariance))).all()
+
+
+def test_wrong_values_that_seem_precise_do_not_matter():
+    rng = np.random.default_rng(7)
+    matrix = chebyshev.chebvander(rng.uniform(-1, 1, 300), 3)
+    wrong = np.arange(300) < 75
+    error = np.where(wrong, 0.005, 0.05)
+    values = matrix @ TRUTH + rng.normal(0, 0.05, 300) + 1.5 * wrong
+    fit, kept = robust_fit(matrix, values, error, NO_PRIOR, sigma=4.0, rounds=10, floor=0.005)
+    assert not kept[wrong].any()
+    assert fit == pytest.approx(TRUTH, abs=0.03)
 
 
 def test_scatter_below_the_floor_rejects_nothing():

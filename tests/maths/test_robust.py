@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soxspipe.maths.robust import clipped, mad_sigma, running_median
+from soxspipe.maths.robust import clipped, mad_sigma, median_around, running_median
 
 
 def test_scale_of_normal_values():
@@ -50,3 +50,20 @@ def test_running_median_takes_what_is_there(window):
         around = around[np.isfinite(around)]
         truth.append(np.median(around) if around.size else np.nan)
     assert running_median(values, window) == pytest.approx(np.array(truth), nan_ok=True)
+
+
+def test_median_around_leaves_the_pixel_itself_and_the_unused_out():
+    image = np.random.default_rng(5).normal(size=(20, 30))
+    use = np.random.default_rng(6).random((20, 30)) > 0.3
+    use[8:13, 3:10] = False
+    rows, columns = np.array([0, 10, 19, 7, 10]), np.array([0, 15, 29, 3, 6])
+    truth = []
+    for row, column in zip(rows, columns, strict=True):
+        near = np.zeros(image.shape, dtype=bool)
+        near[max(row - 2, 0) : row + 3, max(column - 3, 0) : column + 4] = True
+        near[row, column] = False
+        values = image[near & use]
+        truth.append(np.median(values) if values.size else np.nan)
+    found = median_around(image, use, rows, columns, (2, 3))
+    assert found == pytest.approx(np.array(truth), nan_ok=True)
+    assert np.isnan(found[4])

@@ -42,6 +42,12 @@ def test_dead_pixels_of_a_lit_frame_are_found_too():
     assert np.array_equal(found, dead)
 
 
+def test_the_tail_of_the_noise_is_not_hot():
+    frame = noise_frame(np.random.default_rng(8))
+    hot = deviating(frame, sigma=3, rounds=5, flag=PixelFlag.HOT)
+    assert flagged(hot, PixelFlag.HOT).sum() <= 1
+
+
 def test_glow_of_the_amplifier_is_not_hot():
     rng = np.random.default_rng(3)
     y, x = np.indices(SHAPE)

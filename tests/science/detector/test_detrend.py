@@ -95,6 +95,12 @@ def test_noise_after_bias_and_dark():
     assert_pulls((result.data - light) / np.sqrt(expected))
 
 
+def test_a_scaled_dark_has_scaled_noise():
+    result = subtract_dark(frame(100.0, 9.0), frame(10.0, 4.0), scale=3.0)
+    assert result.data == pytest.approx(70)
+    assert result.variance == pytest.approx(9 + 4 * 9)
+
+
 def test_flags_of_the_masters_stay():
     flagged = subtract_bias(frame(5.0), frame(1.0, flags=at(PixelFlag.BAD, (1, 2))))
     flagged = subtract_dark(flagged, frame(1.0, flags=at(PixelFlag.HOT, (1, 2), (3, 4))))

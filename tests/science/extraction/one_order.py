@@ -6,15 +6,16 @@ from scipy.special import ndtr
 from soxspipe.datamodel.order_pixels import OrderPixels
 
 ROWS, SCALE, STEP = 45, 0.28, 0.1  # pixels across; arcsec per pixel; nm per pixel
+SLOPE = 0.013  # pixels across per pixel along: the order runs obliquely over the detector
 READ_NOISE = 4.0
 
 
 def order_pixels(n=400, *, number=1, low=1000.0, tilt=0.4, rows=ROWS, step=STEP):
     """Pixels of an order of `n` x `rows`; a line moves by `tilt` pixels per arcsec along the slit."""
-    y, x = np.mgrid[0:rows, 0:n].astype("f8")
-    slit = (y - (rows - 1) / 2) * SCALE
+    y, x = np.mgrid[0 : rows + int(SLOPE * n) + 1, 0:n].astype("f8")
+    slit = (y - SLOPE * x - (rows - 1) / 2) * SCALE
     position = x - tilt * slit
-    inside = (position >= -0.5) & (position < n - 0.5)
+    inside = (position >= -0.5) & (position < n - 0.5) & (np.abs(slit) < rows / 2 * SCALE)
     index = np.flatnonzero(inside)
     index = index[np.argsort(position.ravel()[index], kind="stable")]
     position, slit = position.ravel()[index], slit.ravel()[index]
@@ -24,7 +25,7 @@ def order_pixels(n=400, *, number=1, low=1000.0, tilt=0.4, rows=ROWS, step=STEP)
         wavelength=low + step * position,
         slit=slit,
         bin=position,
-        area=np.full(len(index), SCALE),
+        area=np.full(len(index), SCALE),  # of slit and bin, whatever slope and tilt
         first=0,
         grid=low + step * np.arange(n),
         width=np.full(n, step),

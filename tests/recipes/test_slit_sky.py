@@ -1,0 +1,170 @@
+"""Which part of the slit counts as sky, and sky and object taken apart."""
+
+import numpy as np
+import pytest
+
+from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.recipes import slit_sky
+from soxspipe.recipes.slit_frame import SlitFrame
+from soxspipe.recipes.slit_orders import OrderState, listed, sky_image, slit_range
+from soxspipe.recipes.slit_sky import SkySettings, Target
+from soxspipe.science.detector.noise import NoiseModel
+from soxspipe.science.extraction.objects import Found, Trace
+from soxspipe.science.sky.sky_model import SkyOptions
+from tests.science.extraction.one_order import gaussian_share, lines, order_pixels
+
+SETTINGS = SkySettings(SkyOptions(illumination=0), edge_fraction=0.05, generous=True, subtract=True)
+PIXELS = {n: order_pixels(number=n, low=600.0 + 45 * n) for n in (1, 2)}
+SHAPE = (60, 400)
+CELLS = np.arange(-6.1, 6.2, 0.2)
+
+
+def state(pixels):
+    zero = np.zeros(len(pixels.bin))
+    return OrderState(pixels, zero, zero + 1, zero.astype("u2"), zero, zero)
+
+
+ORDERS = {n: state(p) for n, p in PIXELS.items()}
+
+
+def target(*stars, noise=1.0, slope=0.0):
+    """What was found: stars of (position, FWHM, height of the collapsed profile)."""
+    found = tuple(Found(position, fwhm, 50.0) for position, fwhm, _ in stars)
+    profile = sum(
+        (h / (1 + (2 * (CELLS - p) / w) ** 2) ** 2 for p, w, h in stars), np.zeros(len(CELLS))
+    )
+    position = found[0].position if found else 0.0
+    trace = Trace((600.0, 730.0), np.array([position, slope]), {})
+    return Target(
+        found[0] if found else None, trace, found, CELLS, profile, np.full(len(CELLS), noise)
+    )
+
+
+def share_of_sky(rows):
+    """Share of the usable slit that is left as sky, per order."""
+    low, high = slit_range(ORDERS)
+    margin = SETTINGS.edge_fraction * (high - low)
+    for number, kept in rows.items():
+        slit = PIXELS[number].slit
+        inside = (slit > low + margin) & (slit < high - margin)
+        assert not kept[~inside].any()
+        yield kept[inside].mean()
+
+
+def test_an_empty_slit_is_all_sky_but_its_ends():
+    rows = slit_sky.sky_rows(ORDERS, target(), SETTINGS, ())
+    assert list(share_of_sky(rows)) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("height", [3.0, 1e3, 1e7])
+@pytest.mark.parametrize("fwhm", [0.6, 1.5, 4.0])
+def test_a_quarter_of_the_slit_stays_whatever_the_star(height, fwhm):
+    seen = target((0.5, fwhm, height))
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    assert all(share > 0.22 for share in share_of_sky(rows))
+
+
+def test_a_quarter_of_the_slit_stays_between_several_stars():
+    seen = target((-3.0, 1.0, 1e6), (0.5, 1.0, 1e6), (3.5, 1.0, 1e6))
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    assert all(share > 0.22 for share in share_of_sky(rows))
+
+
+def test_a_star_is_left_out_as_far_as_it_shows():
+    masked = {}
+    for height in (3.0, 300.0):
+        seen = target((0.5, 1.0, height))
+        rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)[1]
+        near = np.abs(PIXELS[1].slit - 0.5)
+        assert not rows[near < 1.5].any()
+        masked[height] = near[~rows & (near < 4)].max()
+    assert masked[300.0] > masked[3.0] + 0.5
+
+
+def test_the_mask_follows_the_trace():
+    seen = target((0.0, 1.0, 3.0), slope=0.8)
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    for number, pixels in PIXELS.items():
+        distance = np.abs(pixels.slit - seen.trace.at(pixels.wavelength))
+        assert not rows[number][distance < 1.4].any()
+        assert rows[number][(distance > 2.5) & (np.abs(pixels.slit) < 5)].all()
+
+
+# ------------------------------------------------------------------- a made-up frame, start to end
+
+STAR, WIDTH = 0.8, 1.0
+SKY = 50.0
+
+
+def frame(seed, flux):
+    """A frame with two orders one above the other, each with sky, lines and a star."""
+    rng = np.random.default_rng(seed)
+    shape = (2 * SHAPE[0], SHAPE[1])
+    sky, star = np.zeros(shape), np.zeros(shape)
+    pixels = {}
+    for number, own in PIXELS.items():
+        index = own.index + (number - 1) * SHAPE[0] * SHAPE[1]
+        pixels[number] = type(own)(**{**vars(own), "index": index})
+        sky.ravel()[index] = SKY + lines(own.bin, [120.0, 250.0], [900.0, 4000.0])
+        star.ravel()[index] = flux * gaussian_share(own, STAR, WIDTH)
+    base = np.full(shape, 16.0)
+    one = np.ones(shape, dtype="f4")
+    data = rng.normal(sky + star, np.sqrt(sky + star + base))
+    flags = np.zeros(shape, dtype="u2")
+    flags[10, 100] = PixelFlag.BAD
+    data[10, 100] = 1e6
+    ready = SlitFrame(
+        Frame(data, sky + star + base, flags), NoiseModel(base, one, 0 * one), 0 * one
+    )
+    return ready, listed(ready, pixels), sky
+
+
+FIND = {
+    "significance": 5.0,
+    "fwhm": 1.0,
+    "degree": 2,
+    "clip_sigma": 4.0,
+    "clip_rounds": 5,
+    "edge": 0.05,
+}
+
+
+@pytest.mark.parametrize("flux", [0.0, 300.0, 20000.0])
+def test_sky_is_taken_off_and_the_star_left(flux):
+    ready, orders, sky = frame(1, flux)
+    assert not orders[1].good.all()  # the bad pixel
+    found = slit_sky.look_for_objects(orders, **FIND)
+    assert (found.found is not None) == (flux > 0)
+    orders = slit_sky.subtract_sky(ready, orders, found, SETTINGS)
+    again = slit_sky.look_for_objects(orders, **FIND)
+    assert len(again.others) == (flux > 0)
+    if flux:
+        assert again.found.position == pytest.approx(STAR, abs=0.05)
+        assert again.found.fwhm == pytest.approx(WIDTH, abs=0.15)
+    image = sky_image(orders, ready.frame.shape)
+    for order in orders.values():
+        error = (order.sky - sky.ravel()[order.pixels.index]) / np.sqrt(order.variance)
+        assert abs(error.mean()) < 0.05
+        assert np.sqrt(np.mean(error**2)) < 0.35
+        assert np.array_equal(image.ravel()[order.pixels.index], order.sky.astype("f4"))
+        assert 0 < order.sky_error.mean() < 0.2
+
+
+def test_sky_is_better_known_once_the_star_is():
+    ready, orders, sky = frame(2, 1000.0)
+    found = slit_sky.look_for_objects(orders, **FIND)
+    first = slit_sky.subtract_sky(ready, orders, found, SETTINGS)
+    light = {n: 1000.0 * gaussian_share(o.pixels, STAR, WIDTH) for n, o in orders.items()}
+    second = slit_sky.subtract_sky(ready, first, found, SETTINGS, light)
+    for n in orders:
+        truth = sky.ravel()[orders[n].pixels.index]
+        assert np.std(second[n].sky - truth) < np.std(first[n].sky - truth)
+        assert second[n].sky_error.mean() < first[n].sky_error.mean()
+
+
+def test_sky_stays_if_it_is_not_to_be_subtracted():
+    ready, orders, _ = frame(3, 300.0)
+    off = SkySettings(SETTINGS.options, SETTINGS.edge_fraction, generous=True, subtract=False)
+    found = slit_sky.look_for_objects(orders, **FIND)
+    kept = slit_sky.subtract_sky(ready, orders, found, off)
+    assert all((o.sky == 0).all() for o in kept.values())
