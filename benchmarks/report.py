@@ -70,10 +70,19 @@ def insert(path: Path, text: str) -> None:
 def _origin(results: Results) -> str:
     seeds = ", ".join(map(str, results.seeds))
     nights = f"full-size nights of both arms, seeds {seeds}" if seeds else "no simulated night"
-    return (
+    text = (
         f"soxspipe {results.version}, {nights}, two workers, on {results.machine}; "
         f"printed by `{results.command}`."
     )
+    for seed, night in zip(results.seeds, results.nights, strict=True):
+        if not night.is_whole:
+            failures = "; ".join(
+                f"{r.recipe} {r.arm} {r.state}: {r.message}"
+                for r in night.runs
+                if r.state != "passed"
+            )
+            text += f" **Seed {seed} was not reduced as a whole** ({failures or 'see its log'})."
+    return text
 
 
 def _yes(reached: bool) -> str:
@@ -146,6 +155,8 @@ def _independent_summary(night: Independent) -> str:
         f"A night of both arms by another simulator, default settings: {night.reduced.passed} of "
         f"{len(runs)} runs pass; `reduce all` takes {cost.wall:.0f} s and {cost.tree_mb:.0f} MB."
     )
+    for sof, reason in night.reduced.unplanned:
+        head += f" Left: `{sof}` ({reason})."
     return f"{head}\n\n{_residual_table(night.residuals)}"
 
 

@@ -38,46 +38,41 @@ class Results:
 
 @dataclass(frozen=True)
 class Speed:
-    """A cost over the nights: mean and worst, with its unit and goal (0: none)."""
+    """A cost over the nights: mean and worst, with its unit and goal (0: none).
+
+    A night cut short is cheap: `whole` is False if there was one.
+    """
 
     quantity: str
     unit: str
     mean: float
     worst: float
     goal: float
+    whole: bool
 
     @property
     def reached(self) -> bool:
-        """True if the worst night reaches the goal."""
-        return not self.goal or self.worst <= self.goal
+        """True if all nights were reduced as a whole, and the worst reaches the goal."""
+        return self.whole and (not self.goal or self.worst <= self.goal)
 
 
 def speeds(results: Results) -> list[Speed]:
-    """Costs of the simulated nights and of starting."""
-    nights = results.nights
-    found = [Speed("`soxspipe --help`", "s", results.start, results.start, START_GOAL)]
-    if nights:
-        costs = [n.reduce for n in nights]
-        found = [
-            _speed("`reduce all`, wall time", "s", [c.wall for c in costs], WALL_GOAL),
-            _speed("`reduce all`, processor time", "s", [c.cpu for c in costs]),
-            _speed(
-                "`reduce all`, memory of all processes",
-                "MB",
-                [c.tree_mb for c in costs],
-                MEMORY_GOAL,
-            ),
-            _speed(
-                "`reduce all`, memory of the largest process", "MB", [c.largest_mb for c in costs]
-            ),
-            _speed("`prep`, wall time", "s", [n.prep.wall for n in nights]),
-            *found,
-        ]
-    return found
-
-
-def _speed(quantity: str, unit: str, values: Sequence[float], goal: float = 0.0) -> Speed:
-    return Speed(quantity, unit, mean(values), max(values), goal)
+    """Costs of the simulated nights that were reduced as a whole, and of starting."""
+    nights = [night for night in results.nights if night.is_whole]
+    start = Speed("`soxspipe --help`", "s", results.start, results.start, START_GOAL, whole=True)
+    if not nights:
+        return [start]
+    whole = len(nights) == len(results.nights)
+    costs = [n.reduce for n in nights]
+    rows = (
+        ("`reduce all`, wall time", "s", [c.wall for c in costs], WALL_GOAL),
+        ("`reduce all`, processor time", "s", [c.cpu for c in costs], 0.0),
+        ("`reduce all`, memory of all processes", "MB", [c.tree_mb for c in costs], MEMORY_GOAL),
+        ("`reduce all`, memory of the largest process", "MB", [c.largest_mb for c in costs], 0.0),
+        ("`prep`, wall time", "s", [n.prep.wall for n in nights], 0.0),
+    )
+    found = [Speed(name, unit, mean(v), max(v), goal, whole) for name, unit, v, goal in rows]
+    return [*found, start]
 
 
 @dataclass(frozen=True)

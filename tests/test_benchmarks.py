@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from astropy.io import fits
 from benchmarks import measuring, nights, report, wavelengths
 from benchmarks.accuracy import summarise, worst
 from benchmarks.make_sky_lines import isolated
+from benchmarks.results import Results, speeds
+from benchmarks.runs import Reduced, Run
 
 from soxspipe.cli.accuracy import Figure
 from soxspipe.errors import InputError
@@ -126,3 +129,37 @@ def test_tables_go_between_the_marks(tmp_path):
     page.write_text("no marks", encoding="utf-8")
     with pytest.raises(InputError, match="no place"):
         report.insert(page, text)
+
+
+def night(status, wall):
+    cost = measuring.Cost(status, wall, cpu=2 * wall, tree_mb=2000.0, largest_mb=1000.0)
+    prep = measuring.Cost(0, 1.0, cpu=1.0, tree_mb=200.0, largest_mb=200.0)
+    state = "passed" if status == 0 else "failed"
+    return Reduced(Path("night"), prep, cost, (Run("mdark", "NIR", "set", state, 2.0, 900.0, "x"),))
+
+
+def measured(*nights_):
+    return Results(
+        version="1.0",
+        machine="2 cores",
+        command="python -m benchmarks",
+        seeds=tuple(range(1, len(nights_) + 1)),
+        start=0.1,
+        nights=nights_,
+        accuracy=(),
+        independent=None,
+    )
+
+
+def test_a_night_cut_short_does_not_count_as_fast():
+    wall = speeds(measured(night(0, 100.0), night(8, 10.0)))[0]
+    assert (wall.mean, wall.worst, wall.reached) == (100.0, 100.0, False)
+    assert speeds(measured(night(0, 100.0), night(0, 60.0)))[0].reached
+    assert not speeds(measured(night(0, 130.0)))[0].reached
+
+
+def test_the_report_tells_which_night_failed():
+    text = report.full(measured(night(0, 100.0), night(8, 10.0)))
+    assert "Seed 2 was not reduced as a whole" in text
+    assert "mdark NIR failed: x" in text
+    assert "Seed 1 was not" not in text

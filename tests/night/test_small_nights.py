@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 
 IN_PART, INTERRUPTED = 8, 130
 
-#: Ranges of metrics in pixels or per pixel that are meant for the unbinned detector.
+#: Ranges of metrics in pixels, or per pixel, that are meant for the unbinned detector: a cold pixel
+#: spoils the four it is read out with.
 UNBINNED_RANGES = """
 soxs-mbias:
     qc-acceptable-ranges: {structx: [null, null]}
@@ -23,10 +24,7 @@ soxs-disp-solution:
 soxs-mflat:
     qc-acceptable-ranges: {coldpix-frac: [0, 0.02]}
 soxs-spat-solution:
-    qc-acceptable-ranges:
-        detlines-frac: [0.8, 1.01]
-        fwhm-pin-median: [null, null]
-        fwhm-pin-sd: [null, null]
+    qc-acceptable-ranges: {fwhm-pin-median: [null, null], fwhm-pin-sd: [null, null]}
 """
 CALIBRATIONS = {"mbias", "disp_solution", "order_centres", "mflat", "spat_solution"}
 
@@ -74,14 +72,10 @@ def test_a_binned_night_is_reduced(frames, tmp_path):
     found = {}
     for figure in figures(root):
         found.setdefault(figure.quantity, []).append(figure.value)
-    assert max(found["map along dispersion, rms [px]"]) < 0.15
-    assert max(found["map along slit, rms [px]"]) < 0.15
-    assert max(found["order centres, rms [px]"]) < 0.05
-    ratios = found["extracted / true, median"]
-    assert len(ratios) == 2
-    assert all(abs(ratio - 1) < 0.01 for ratio in ratios), ratios
-    assert min(found["S/N over ideal, median"]) > 0.8
-    assert max(found["pull width"]) < 1.2
+    assert max(found["map along dispersion, rms [px]"]) < 0.05
+    assert max(found["map along slit, rms [px]"]) < 0.05
+    assert len(found["pull width"]) == 2
+    assert [f for f in figures(root) if not f.reached] == []
 
 
 def test_without_the_flat_of_the_science_slit_the_rest_is_reduced(frames, tmp_path):

@@ -84,6 +84,7 @@ def solved(arm: Arm, holes: tuple[float, ...] = (0.0,), width: float = 2.0) -> S
         predicted_x=x, predicted_y=y, x=(x + off[0]) * hidden, y=(y + off[1]) * hidden,
         x_error=0.02 * one, y_error=0.02 * one, counts=1e3 * one, peak=200 * one,
         background=one, fwhm=1.8 * one + off[0], width=width * one, chi2=one, detected=detected,
+        seen=detected,
     )  # fmt: skip
     return Solved(answer, answer, measured, LineFit(x, y, used), 3)
 

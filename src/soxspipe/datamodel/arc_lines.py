@@ -31,6 +31,7 @@ class ArcLines:
     width                      FWHM along dispersion of the fitted Gaussian, pixels
     chi2                       of the spot fit, per degree of freedom
     detected                   the spot stands out and could be measured
+    seen                       light stands out at its place, be it blended with a neighbour's
     """
 
     order: np.ndarray
@@ -50,6 +51,7 @@ class ArcLines:
     width: np.ndarray
     chi2: np.ndarray
     detected: np.ndarray
+    seen: np.ndarray
 
     def __len__(self) -> int:
         return len(self.order)

@@ -39,9 +39,9 @@ def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
     """The metrics of a dispersion solution; `ranges` by keyword and arm."""
     declared = [
         ("DETLINES TOT", "", f"pinhole images in the {mask} list"),
-        ("DETLINES NUM", "", "pinhole images detected"),
+        ("DETLINES NUM", "", "pinhole images seen, blended ones included"),
         ("DETLINES FRAC", "", "detected / listed"),
-        ("DETLINES CLIP NUM", "", "detected but rejected by the fit"),
+        ("DETLINES CLIP NUM", "", "seen, but blended or rejected by the fit"),
         ("GOODLINES FRAC", "", "detected and kept / listed"),
     ]
     for axis in ("X", "Y", "XY"):
@@ -79,9 +79,9 @@ def values(solved: Solved, arm: Arm) -> dict[str, float]:
     )
     result = {
         "DETLINES TOT": len(lines),
-        "DETLINES NUM": int(found.sum()),
-        "DETLINES FRAC": float(found.mean()),
-        "DETLINES CLIP NUM": int((found & ~used).sum()),
+        "DETLINES NUM": int(lines.seen.sum()),
+        "DETLINES FRAC": float(lines.seen.mean()),
+        "DETLINES CLIP NUM": int((lines.seen & ~used).sum()),
         "GOODLINES FRAC": float(used.mean()),
         **spread("X RES", res_x),
         **spread("Y RES", res_y),

@@ -86,6 +86,7 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
         start,
         dispersion_axis=arm.dispersion_axis,
         independent=arm.bands_move_independently,
+        binning=arm.binning,
         sigma_limit=settings.pinhole_detection_thres_sigma,
         options=dispersion.FitOptions(
             wavelength_degree=max(settings.wavelength_deg),

@@ -103,6 +103,7 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
         inputs.solution,
         dispersion_axis=arm.dispersion_axis,
         independent=True,
+        binning=arm.binning,
         sigma_limit=settings.pinhole_detection_thres_sigma,
         options=dispersion.FitOptions(
             wavelength_degree=max(settings.wavelength_deg),

@@ -151,3 +151,13 @@ def test_the_spectrum_guess_is_the_spectrum():
         ratio = (guess / flux)[30:-30]
         assert ratio.mean() == pytest.approx(1, abs=0.01)
         assert ratio.std() < scatter
+
+
+def test_seeing_is_better_in_the_red():
+    breaks = np.linspace(-6.0, 6.0, 9)
+    plain = profile.Profile(1.0, 3.0, 500.0, breaks, np.zeros((11, 1)), (400.0, 1000.0))
+    for wavelength in (350.0, 500.0, 2000.0):
+        shape = plain.at(DISTANCE, np.full(len(DISTANCE), wavelength))
+        wide = DISTANCE[shape > 0.5 * shape.max()]
+        assert np.ptp(wide) == pytest.approx((wavelength / 500) ** -0.2, abs=0.02)
+        assert np.trapezoid(shape, DISTANCE) == pytest.approx(1, abs=0.001)

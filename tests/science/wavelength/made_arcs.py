@@ -94,6 +94,7 @@ def measured(lines, solution, rng, error=0.03, holes=HOLES):
         width=one,
         chi2=one,
         detected=one > 0,
+        seen=one > 0,
     )
 
 

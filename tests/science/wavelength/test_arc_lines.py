@@ -142,3 +142,16 @@ def test_errors_mean_the_same_for_single_pinholes():
         off = (found.x - wanted.predicted_x) / found.x_error
         pulls.append(off[found.detected])
     assert_pulls(np.concatenate(pulls))
+
+
+def test_light_off_its_expected_place_is_seen_but_not_measured(frame):
+    x, y = images_of(LINES, truth())
+    found = look(frame, x + 0.8, y, gate=0.3)
+    assert found.seen.mean() > 0.9
+    assert not found.detected.any()
+
+
+def test_where_there_is_no_light_nothing_is_seen(frame):
+    x, _ = images_of(LINES, truth())
+    found = look(frame, x, np.full(x.size, 4.0), sigma_limit=6.0)
+    assert not found.seen.any()

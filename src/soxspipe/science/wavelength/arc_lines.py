@@ -41,9 +41,8 @@ def expected(
         own = order == number
         x[own], y[own] = solution.predict(int(number), wavelength[own], slit[own])
     empty = {name: np.full(n * m, np.nan) for name in _MEASURED}
-    return ArcLines(
-        order, wavelength, index, slit, x, y, **empty, detected=np.zeros(n * m, dtype=bool)
-    )
+    nothing = np.zeros(n * m, dtype=bool)
+    return ArcLines(order, wavelength, index, slit, x, y, **empty, detected=nothing, seen=nothing)
 
 
 def moment_fwhm(data: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -74,6 +73,7 @@ def measure(
     dispersion_axis: str,
     sigma_limit: float,
     gate: float,
+    binning: tuple[int, int] = (1, 1),
     width: float = 0.85,
 ) -> ArcLines:
     """Centre, flux and width of every spot near its expected position.
@@ -83,17 +83,20 @@ def measure(
     frame : electrons, bias and dark removed.
     lines : what to look for; x, y : (n,) where, pixels (best guess so far).
     sigma_limit : least significance of a detected spot. gate : farthest accepted distance, pixels.
-    width : starting Gaussian sigma, pixels.
+    binning : of the detector (x, y); spots and the gaps between them shrink with it.
+    width : starting Gaussian sigma, unbinned pixels.
 
     Returns
     -------
     The lines with measured columns filled; `detected` is True for a spot that was found, is not
     saturated and could be fitted.
     """
-    # the next pinhole is 4 to 5 pixels away across dispersion: the stamp stays short of it
-    half = (4, 2) if dispersion_axis == "x" else (2, 4)
+    # the next pinhole is 4 to 5 unbinned pixels away across dispersion: the stamp stays short of it
+    reach = (4, 2) if dispersion_axis == "x" else (2, 4)
+    half = (max(reach[0] // binning[0], 1), max(reach[1] // binning[1], 1))
+    start = width / np.sqrt(binning[0] * binning[1])
     weight = np.where(frame.good, 1.0 / np.maximum(frame.variance, 1e-3), 0.0)
-    p, error, chi2 = fit_blended_spots(frame.data, weight, x, y, half_width=half, sigma=width)
+    p, error, chi2 = fit_blended_spots(frame.data, weight, x, y, half_width=half, sigma=start)
     along = 3 if dispersion_axis == "x" else 4
     found = (
         (p[:, 0] > sigma_limit * error[:, 0])
@@ -126,7 +129,22 @@ def measure(
         width=_FWHM * p[:, along] * keep,
         chi2=chi2,
         detected=found,
+        seen=found | (_light_at(frame, x, y) > sigma_limit),
     )
+
+
+def _light_at(frame: Frame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Significance (n,) of the light in 3 x 3 pixels over the corners of 5 x 5, at expected places."""
+    ny, nx = frame.shape
+    inside = (x > 2) & (x < nx - 3) & (y > 2) & (y < ny - 3)
+    row, column = _middle(frame.shape, np.where(inside, x, 2.0), np.where(inside, y, 2.0))
+    dy, dx = _STAMP
+    at = row[:, None, None] + dy, column[:, None, None] + dx
+    data, variance = frame.data[at].astype("f8"), frame.variance[at].astype("f8")
+    core, corner = (np.abs(dx) < 2) & (np.abs(dy) < 2), np.abs(dx * dy) == 4
+    light = data[:, core].sum(axis=1) - 9.0 * data[:, corner].mean(axis=1)
+    noise = variance[:, core].sum(axis=1) + 81.0 / 16.0 * variance[:, corner].sum(axis=1)
+    return np.where(inside, light / np.sqrt(np.maximum(noise, 1e-3)), 0.0)
 
 
 def _middle(shape: tuple[int, int], x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -84,6 +84,7 @@ def refine(
     independent: bool,
     sigma_limit: float,
     options: dispersion.FitOptions,
+    binning: tuple[int, int] = (1, 1),
     gates: Sequence[float] = (5.0, 3.0, 1.5),
 ) -> Solved:
     """Measure and fit in rounds, each looking closer to where the last one predicts the lines.
@@ -101,6 +102,7 @@ def refine(
             dispersion_axis=dispersion_axis,
             sigma_limit=sigma_limit,
             gate=gate,
+            binning=binning,
         )
         if number == 0 and not independent:
             solution = dispersion.distort(solution, lines, degree=3, shape=frame.shape)
