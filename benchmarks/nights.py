@@ -33,7 +33,7 @@ def _fingerprint() -> str:
     digest = hashlib.sha256()
     for package in ("simulator", "instrument"):
         for path in sorted((root / package).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.parent.name != "__pycache__":
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measuring import Cost, soxspipe
 
@@ -72,7 +73,7 @@ def read_unplanned(root: Path) -> tuple[tuple[str, str], ...]:
     return tuple(_query(root, "SELECT sof, missing FROM raw_frame_sets WHERE complete = 0"))
 
 
-def _query(root: Path, question: str) -> list[tuple]:
+def _query(root: Path, question: str) -> list[tuple[Any, ...]]:
     """Rows of the database; none if `prep` has not made one."""
     database = root / "soxspipe.db"
     if not database.is_file():

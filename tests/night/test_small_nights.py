@@ -14,18 +14,6 @@ pytestmark = pytest.mark.slow
 
 IN_PART, INTERRUPTED = 8, 130
 
-#: Ranges of metrics in pixels, or per pixel, that are meant for the unbinned detector: a cold pixel
-#: spoils the four it is read out with.
-UNBINNED_RANGES = """
-soxs-mbias:
-    qc-acceptable-ranges: {structx: [null, null]}
-soxs-disp-solution:
-    qc-acceptable-ranges: {fwhm-pin-median: [null, null]}
-soxs-mflat:
-    qc-acceptable-ranges: {coldpix-frac: [0, 0.02]}
-soxs-spat-solution:
-    qc-acceptable-ranges: {fwhm-pin-median: [null, null], fwhm-pin-sd: [null, null]}
-"""
 CALIBRATIONS = {"mbias", "disp_solution", "order_centres", "mflat", "spat_solution"}
 
 
@@ -39,15 +27,13 @@ def frames(tmp_path_factory):
 
 
 def prepared(frames, folder, wanted=lambda header: True):
-    """A workspace of hard links to the `wanted` frames; and the settings that suit them."""
+    """A workspace of hard links to the `wanted` frames."""
     folder.mkdir()
     (folder / "truth").symlink_to(frames / "truth")
     for path in frames.glob("*.fits"):
         if wanted(fits.getheader(path)):
             (folder / path.name).hardlink_to(path)
-    run = soxspipe("prep", folder)
-    (folder / "binned.yaml").write_text(UNBINNED_RANGES, encoding="utf-8")
-    return run
+    return soxspipe("prep", folder)
 
 
 def is_calibration(header):
@@ -64,7 +50,7 @@ def runs(folder):
 def test_a_binned_night_is_reduced(frames, tmp_path):
     root = tmp_path / "night"
     assert prepared(frames, root).returncode == 0
-    run = soxspipe("reduce", "all", root, "-s", root / "binned.yaml")
+    run = soxspipe("reduce", "all", root)
     assert run.returncode == 0, run.stdout + run.stderr
     assert {state for _, _, state in runs(root)} == {"passed"}
     assert {recipe for recipe, _, _ in runs(root)} == CALIBRATIONS | {"stare", "stare_std"}
@@ -90,7 +76,7 @@ def test_without_the_flat_of_the_science_slit_the_rest_is_reduced(frames, tmp_pa
     missing = "needs mflat (slit SLIT1.0"
     assert run.returncode == IN_PART
     assert missing in " ".join(run.stdout.split())
-    run = soxspipe("reduce", "all", root, "-s", root / "binned.yaml")
+    run = soxspipe("reduce", "all", root)
     assert run.returncode == IN_PART
     assert {(recipe, state) for recipe, _, state in runs(root)} == {
         (recipe, "passed") for recipe in CALIBRATIONS
@@ -103,7 +89,7 @@ def test_without_the_flat_of_the_science_slit_the_rest_is_reduced(frames, tmp_pa
 def test_after_an_interruption_the_same_command_goes_on(frames, tmp_path):
     root = tmp_path / "night"
     assert prepared(frames, root, is_calibration).returncode == 0
-    words = [*COMMAND, "reduce", "all", str(root), "-s", str(root / "binned.yaml")]
+    words = [*COMMAND, "reduce", "all", str(root)]
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in run.stderr:
         if "disp_solution" in line:  # the second run; the third is on its way

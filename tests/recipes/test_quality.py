@@ -85,3 +85,13 @@ def test_residuals_are_summed_up():
 def test_temperatures_are_means_over_the_frames():
     frames = [info(detector_temperature=t, common_path_temperature=t / 10) for t in (100, 110)]
     assert temperatures(frames) == {"DETECTOR TEMP": 105.0, "CPATH TEMP": 10.5}
+
+
+def test_ranges_in_pixels_hold_for_unbinned_frames_unless_the_user_says_otherwise():
+    width = Metric("FWHM PIN MEDIAN", "px", "width", {"VIS": (1.6, 1.75)}, in_pixels=True)
+    binned = VIS.binned((2, 2))
+    repeated = settings(**{"fwhm-pin-median": (1.6, 1.75)})
+    assert limits_of(width, repeated, VIS) == (1.6, 1.75)
+    assert limits_of(width, repeated, binned) is None
+    assert limits_of(width, settings(), binned) is None
+    assert limits_of(width, settings(**{"fwhm-pin-median": (1, 2)}), binned) == (1, 2)

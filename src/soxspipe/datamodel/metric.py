@@ -16,12 +16,14 @@ class Metric:
 
     `keyword` becomes the card HIERARCH ESO QC <keyword>. `limits` holds the acceptable range by arm
     ("VIS": (0, 10)); limits are inclusive, None is open, an arm not named is measured but not judged.
+    Limits of a metric `in_pixels` hold for unbinned frames; binned ones are measured, not judged.
     """
 
     keyword: str
     unit: str
     meaning: str
     limits: Mapping[str, Limits] = field(default_factory=dict)
+    in_pixels: bool = False
 
     @property
     def key(self) -> str:

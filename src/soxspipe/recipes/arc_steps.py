@@ -64,7 +64,10 @@ def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
         ("R PIN MEDIAN", "", "median resolution through the pinhole"),
         ("R PIN SD", "", "its standard deviation"),
     ]
-    return tuple(Metric(k, unit, meaning, ranges.get(k, {})) for k, unit, meaning in declared)
+    return tuple(
+        Metric(k, unit, meaning, ranges.get(k, {}), in_pixels=k.startswith("FWHM"))
+        for k, unit, meaning in declared
+    )
 
 
 def values(solved: Solved, arm: Arm) -> dict[str, float]:

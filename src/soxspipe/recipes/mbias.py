@@ -36,8 +36,18 @@ METRICS = (
         "largest periodic-pattern ratio over the raw frames; 1 for white noise",
         {"VIS": (0, 3), "NIR": (0, 3)},
     ),
-    Metric("STRUCTX", "e-/kpx", "slope of the bias along x", {"VIS": (-3, 1), "NIR": (-3, 1)}),
-    Metric("STRUCTY", "e-/kpx", "slope along y", {"VIS": (-0.01, 0.6), "NIR": (-0.01, 0.6)}),
+    Metric(
+        "STRUCTX",
+        "e-/kpx",
+        "slope of the bias along x, per 1000 unbinned pixels",
+        {"VIS": (-3, 1), "NIR": (-3, 1)},
+    ),
+    Metric(
+        "STRUCTY",
+        "e-/kpx",
+        "slope along y, per 1000 unbinned pixels",
+        {"VIS": (-0.01, 0.6), "NIR": (-0.01, 0.6)},
+    ),
     *TEMPERATURES,
 )
 
@@ -77,8 +87,8 @@ def mbias(inputs: Inputs, settings: MbiasSettings, arm: Arm) -> Result:
         "RAW RON": read_noise,
         "MASTER RON": monitor.neighbour_noise(master.data),
         "FPN FRACMAX": max(monitor.pattern_ratio(f.data) for f in frames),
-        "STRUCTX": monitor.slope(master.data, axis=1),
-        "STRUCTY": monitor.slope(master.data, axis=0),
+        "STRUCTX": monitor.slope(master.data, axis=1) / arm.binning[0],
+        "STRUCTY": monitor.slope(master.data, axis=0) / arm.binning[1],
         **temperatures([raw.info for raw in inputs.bias]),
     }
     return Result(

@@ -39,6 +39,7 @@ METRICS = (
         "",
         "fraction of cold pixels inside orders",
         {"VIS": (-0.001, 0.01), "NIR": (-0.001, 0.01)},
+        in_pixels=True,
     ),
     Metric("COLDPIX NUM", "px", "number of cold pixels"),
     Metric("N LOW SENS", "px", "low-sensitivity pixels"),

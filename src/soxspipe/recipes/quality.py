@@ -24,9 +24,17 @@ TEMPERATURES = (
 
 
 def limits_of(metric: Metric, settings: RecipeSettings, arm: Arm) -> Limits | None:
-    """The acceptable range: that of the settings file, else the declared one."""
-    override = settings.qc_acceptable_ranges.get(metric.key)
-    return override if override is not None else metric.limits.get(arm.name)
+    """The acceptable range: that of the settings file, else the declared one.
+
+    The default settings file repeats the declared ranges; for a binned frame, one that holds for unbinned
+    pixels counts only if the user has changed it.
+    """
+    declared = metric.limits.get(arm.name)
+    given = settings.qc_acceptable_ranges.get(metric.key, declared)
+    unchanged = declared is None or (given is not None and tuple(given) == tuple(declared))
+    if metric.in_pixels and arm.binning != (1, 1) and unchanged:
+        return None
+    return given
 
 
 def judged(

@@ -69,7 +69,11 @@ def _extract_order(
     half = 0.5 * settings.aperture * float(np.median(scale))
     inside = np.abs(pixels.slit - target.trace.at(pixels.wavelength)) <= half
     box = optimal.boxcar(pixels, order.light, variance, good, light, inside)
-    sky = np.bincount(pixels.nearest, order.sky / np.maximum(pixels.area, 1e-6), n) / count
+    # the same weights as the effective wavelength: sky lines and wavelengths of a bin belong together
+    weight = np.where(good, share**2 / variance, 0.0)
+    total = np.maximum(np.bincount(pixels.nearest, weight, n), 1e-30)
+    density = weight * order.sky / np.maximum(pixels.area, 1e-6)
+    sky = np.bincount(pixels.nearest, density, n) / total
     return _assembled(order, sums, box, own, sky * 2.0 * half, target, lamp, arm)
 
 
