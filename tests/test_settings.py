@@ -1,5 +1,8 @@
 """Options: defaults as documented, names in any spelling, every mistake told at once."""
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -248,3 +251,21 @@ def test_flattened_has_documented_names():
     assert flat["detect-continuum slice-length"] == 70
     assert flat["sky-subtraction clip-slit-edge-fraction"] == 0.07
     assert "qc-acceptable-ranges" not in flat
+
+
+def test_options_without_effect_are_the_ones_the_manual_names():
+    source = Path(__file__).parents[1] / "src" / "soxspipe"
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in source.rglob("*.py")
+        if "settings" not in path.relative_to(source).parts
+    )
+    declared = "\n".join(
+        (source / "settings" / name).read_text(encoding="utf-8")
+        for name in ("declared.py", "blocks.py")
+    )
+    options = set(re.findall(r"^    (\w+): ", declared, re.M)) - {"version", "poly_digits"}
+    idle = {name for name in options if not re.search(rf"\.{name}\b", code)}
+    manual = (source.parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    listed = manual[manual.index("have no effect yet") :]
+    assert idle == {name.replace("-", "_") for name in re.findall(r"`([\w-]+)`", listed)}
