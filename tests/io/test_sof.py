@@ -3,7 +3,7 @@
 import pytest
 
 from soxspipe.errors import InputError
-from soxspipe.io.sof import file_set, read_sof, workspace_of, write_sof
+from soxspipe.io.sof import file_set, read_sof, sof_text, workspace_of
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_round_trip(workspace):
         ("./reduced/c.fits", "MASTER_BIAS_VIS"),
     ]
     sof = workspace / "sof" / "NAME.sof"
-    write_sof(sof, lines)
+    sof.write_text(sof_text(lines), encoding="utf-8")
     files = read_sof(sof)
     assert [(e.name, e.tag) for e in files.entries] == lines
     assert [e.path for e in files.entries] == [workspace / name for name, _ in lines]

@@ -11,7 +11,7 @@ class LineList:
 
     order       order number
     wavelength  nm, air
-    suspect     does not fit the nominal format: used only where the night's own frame confirms it
+    suspect     does not fit the nominal format; for the record: the night's own frame decides
     """
 
     order: np.ndarray

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soxspipe.errors import InputError
-from soxspipe.io.writing import write_text
 
 FITS_SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fits.Z")
 WORKSPACE_MARKS = ("soxspipe.db", "sessions")
@@ -79,12 +78,11 @@ def read_sof(path: Path, *, root: Path | None = None) -> FileSet:
     return FileSet(tuple(entries), path.name.removesuffix(".sof"), str(path))
 
 
-def write_sof(path: Path, entries: Iterable[tuple[str, str]], *, overwrite: bool = True) -> None:
-    """Write (path, tag) lines, columns padded. OutputError if the folder cannot be written."""
+def sof_text(entries: Iterable[tuple[str, str]]) -> str:
+    """Content of a SOF: (path, tag) lines in padded columns."""
     lines = list(entries)
     width = max((len(name) for name, _ in lines), default=0)
-    text = "".join(f"{name:<{width}}  {tag}\n" for name, tag in lines)
-    write_text(path, text, overwrite=overwrite)
+    return "".join(f"{name:<{width}}  {tag}\n" for name, tag in lines)
 
 
 def file_set(inputs: Path | str | Sequence[Path | str], *, root: Path | None = None) -> FileSet:

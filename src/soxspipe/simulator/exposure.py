@@ -1,6 +1,6 @@
 """One exposure: the light of the scene on the detector, and the frame that is read from it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -191,8 +191,3 @@ def take(night: Night, exposure: Exposure, light: Light | None) -> RawExposure:
     expected = None if light is None else light.total.astype("f4")
     counts = expose(night.detector, expected, cosmics, exposure.seconds, rng)
     return RawExposure(counts, light, cosmics)
-
-
-def without_departure(night: Night) -> Night:
-    """The same night with the instrument exactly as designed."""
-    return replace(night, optics=Optics(night.arm, Departure.none(night.arm)))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from soxspipe import __version__
 from soxspipe.errors import DataError
+from soxspipe.io.sof import sof_text
 from soxspipe.recipes.recipe import Recipe
 from soxspipe.settings import read_settings
 from soxspipe.workspace.database import NO_TEXT, Database, Row
 from soxspipe.workspace.folder import Workspace
-from soxspipe.workspace.plan import Plan, RunState, make_plan, sof_text
+from soxspipe.workspace.plan import Plan, RunState, make_plan
 from soxspipe.workspace.records import load_frames
 from soxspipe.workspace.sessions import sof_table, status_column
 from soxspipe.workspace.sets import Flats, FrameSet, group
@@ -272,7 +273,7 @@ def record_by_hand(
     if run is not None:
         observed = run.frames.first.date_obs.isoformat(timespec="milliseconds")
         sof = workspace.session_folder / "sof" / f"{run.stem}.sof"
-        if sof.is_file() and sof.read_text(encoding="utf-8") == sof_text(run):
+        if sof.is_file() and sof.read_text(encoding="utf-8") == sof_text(run.lines):
             signature = run.signature
     store_outcome(
         db,

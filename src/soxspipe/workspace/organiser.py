@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soxspipe.errors import WorkspaceError
+from soxspipe.io.sof import sof_text
 from soxspipe.recipes.recipe import Recipe
 from soxspipe.workspace.database import FILE_NAME, Database, open_database
 from soxspipe.workspace.folder import Workspace, cannot_write, write_aside
 from soxspipe.workspace.ledger import load_states, sha_of, store_plan, wanted_flats
-from soxspipe.workspace.plan import Plan, RunState, make_plan, sof_text
+from soxspipe.workspace.plan import Plan, RunState, make_plan
 from soxspipe.workspace.records import load_frames
 from soxspipe.workspace.sessions import BASE, create, switch
 from soxspipe.workspace.sets import RawRecord, group
@@ -149,7 +150,7 @@ def write_sofs(workspace: Workspace, plan: Plan, gone: Iterable[str]) -> None:
     """Write SOF files that are new or have changed, and remove those of the sets `gone`."""
     folder = workspace.session_folder / "sof"
     for stem, run in plan.runs.items():
-        path, text = folder / f"{stem}.sof", sof_text(run)
+        path, text = folder / f"{stem}.sof", sof_text(run.lines)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_aside(path, text)
     for stem in gone:

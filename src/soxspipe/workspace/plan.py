@@ -265,9 +265,3 @@ def make_plan(
         else:
             unsupported.append(frames)
     return Plan(builder.runs, tuple(builder.stuck.values()), tuple(unsupported))
-
-
-def sof_text(run: PlannedRun) -> str:
-    """The SOF file of a run: path and tag in padded columns."""
-    width = max(len(path) for path, _ in run.lines)
-    return "".join(f"{path:<{width}}  {tag}\n" for path, tag in run.lines)

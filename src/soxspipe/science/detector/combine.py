@@ -8,6 +8,8 @@ from numba import njit
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.errors import InputError
 
+_NOTHING_LEFT = int(PixelFlag.NOTHING_LEFT)
+
 
 @njit(cache=True)
 def _median(values, n):  # type: ignore[no-untyped-def]
@@ -65,7 +67,7 @@ def _clip_row(data, flags, read, photon, sigma, rounds, mean, variance, out_flag
         variance[x] = (read + light) / max(left, 1)
         out_flags[x] = 0
         if flagged or left == 0:
-            out_flags[x] = 8
+            out_flags[x] = _NOTHING_LEFT
             for k in range(n):
                 out_flags[x] |= flags[k, x]
 
