@@ -28,6 +28,8 @@ KINDS = {
     "flat_standard": FrameKind.SLIT_FLAT,
     "flat_deuterium": FrameKind.SLIT_FLAT,
     "multi_pinhole": FrameKind.MULTI_PINHOLE_ARC,
+    "slit_arc": FrameKind.SLIT_ARC,
+    "flat_dome": FrameKind.SLIT_FLAT,
 }
 SCIENCE = {
     "stare": FrameKind.SCIENCE_STARE,
@@ -61,7 +63,7 @@ def test_every_header_is_understood(arm, mode):
         name, air = night.object_name(exposure), night.atmosphere(exposure)
         header = raw_header(exposure, night.arm, name, air)
         info = observation_info(header, "frame")
-        off = arm == "NIR" and exposure.dpr[1].startswith("LAMP") and not exposure.lamps
+        off = exposure.group not in ("dark", "bias") and exposure.dpr[2] == "IMAGE"
         expected = (
             FrameKind.LAMP_OFF if off else (KINDS | {"science": SCIENCE[mode]})[exposure.group]
         )
@@ -77,6 +79,7 @@ def test_every_header_is_understood(arm, mode):
         if exposure.lamps:
             arcs = {"VIS": "ThAr", "NIR": "ArNeHgXe"}[arm]
             flats = "D" if exposure.group == "flat_deuterium" else "QTH"
+            flats = "" if exposure.group == "flat_dome" else flats
             assert info.lamp == (arcs if "WAVE" in info.dpr_type else flats)
         else:
             assert info.lamp == ""
@@ -291,3 +294,24 @@ def test_nothing_is_shared_with_what_inverts_it():
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{a.name}" for a in node.names] + [str(node.module)]
             assert not any(name.startswith(forbidden) for name in names), path.name
+
+
+def test_the_light_of_flats_is_what_the_frames_hold(tmp_path):
+    """The mean of the exposures agrees with the light told, to its photon noise."""
+    paths = simulate_night(tmp_path, arms=("VIS",), binning=(2, 2), only=("flat",))
+    (told,) = (tmp_path / "truth").glob("*_light.fits")
+    with fits.open(told) as hdus:
+        assert [hdus[0].header[f"FRAME{k}"] for k in range(1, 6)] == [p.name for p in paths]
+        assert hdus[0].header["EXPTIME"] == 60.0
+        light = hdus["DIRECT"].data + hdus["SCATTERED"].data
+        assert hdus["SCATTERED"].data.mean() / light.mean() == pytest.approx(0.007, rel=0.01)
+    night = Night.make("VIS", 1, (2, 2), "sn")
+    expected = light * night.detector.response + 60.0 * night.detector.dark + night.detector.bias
+    counts = np.mean([fits.getdata(path).astype("f8") for path in paths], axis=0)
+    x, y = (night.arm.columns[0] // 2, night.arm.rows[0] // 2)
+    ny, nx = night.arm.shape
+    window = (counts[y : y + ny, x : x + nx] - 1000.0) * 1.1
+    pull = (window - expected) / np.sqrt((np.maximum(expected, 0.0) + 3.8**2 + 0.1) / 5)
+    pull = pull[expected < 6e4]  # above, binned pixels saturate the converter
+    assert np.mean(pull[np.abs(pull) < 5]) == pytest.approx(0.0, abs=0.01)
+    assert np.std(pull[np.abs(pull) < 5]) == pytest.approx(1.0, abs=0.01)

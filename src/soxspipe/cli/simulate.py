@@ -5,6 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from soxspipe.simulator.conditions import Conditions
 
 ARMS = {"vis": ("VIS",), "nir": ("NIR",), "both": ("VIS", "NIR")}
 
@@ -12,6 +16,8 @@ ARMS = {"vis": ("VIS",), "nir": ("NIR",), "both": ("VIS", "NIR")}
 def run(args: argparse.Namespace) -> int:
     """Simulate the night that the options describe."""
     folder = Path(args.folder)
+    from soxspipe.simulator.conditions import ORDINARY, read_conditions
+
     x, y = args.binning.split("x")
     simulate(
         folder,
@@ -20,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         target=args.target,
         mode=args.mode,
         binning=(int(x), int(y)),
+        conditions=read_conditions(Path(args.conditions)) if args.conditions else ORDINARY,
     )
     print(f"raw frames are in {folder}; next: soxspipe prep {folder}")
     return 0
@@ -33,8 +40,10 @@ def simulate(
     target: str = "sn",
     mode: str = "stare",
     binning: tuple[int, int] = (1, 1),
+    conditions: "Conditions | None" = None,
 ) -> None:
     """Simulate with a progress bar on a terminal."""
+    from soxspipe.simulator.conditions import ORDINARY
     from soxspipe.simulator.night import simulate_night
 
     with _progress() as progress:
@@ -46,6 +55,7 @@ def simulate(
             mode=mode,
             binning=binning,
             progress=progress,
+            conditions=conditions or ORDINARY,
         )
 
 

@@ -1,6 +1,6 @@
 """The detectors: their fixed pattern, cosmic rays, noise, and what the read-out writes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -9,22 +9,27 @@ from soxspipe.instrument.arms import Arm
 
 HOT, COLD = 16, 32  # bits of the truth's FLAGS image
 
-#: Cosmic-ray hits per s and cm2.
-_COSMIC_RATE = 0.03
-
 
 @dataclass(frozen=True)
 class Readout:
-    """Electronics: gain e-/ADU, read noise e-, pedestal ADU, full well e-."""
+    """Electronics: gain e-/ADU, read noise e-, pedestal ADU, full well e-, last count ADU."""
 
     gain: float
     read_noise: float
     pedestal: float
     full_well: float
+    last_count: float = np.inf
+
+    @property
+    def most_electrons(self) -> float:
+        """Electrons at which an unbinned pixel saturates: well or converter, which is first."""
+        return min(self.full_well, (self.last_count - self.pedestal) * self.gain)
 
 
 READOUT = {
-    "VIS": Readout(gain=1.1, read_noise=3.8, pedestal=1000.0, full_well=200_000.0),
+    "VIS": Readout(
+        gain=1.1, read_noise=3.8, pedestal=1000.0, full_well=200_000.0, last_count=65_535.0
+    ),
     "NIR": Readout(gain=2.3, read_noise=7.3, pedestal=0.0, full_well=100_000.0),
 }
 
@@ -59,6 +64,17 @@ class Detector:
         flags[cold] |= COLD
         flags[hot] |= HOT
         return cls(arm, bias, dark, response, flags, large_scale)
+
+    def with_dead(self, rows: int, columns: int, rng: np.random.Generator) -> "Detector":
+        """The same detector, so many rows and columns of the inner half of which see no light."""
+        ny, nx = self.arm.shape
+        response, flags = self.response.copy(), self.flags.copy()
+        across = ny // 4 + rng.permutation(ny // 2)[:rows]
+        along = nx // 4 + rng.permutation(nx // 2)[:columns]
+        for dead in (np.s_[across, :], np.s_[:, along]):
+            response[dead] = 0.0
+            flags[dead] |= COLD
+        return replace(self, response=response, flags=flags)
 
 
 def _smooth_field(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -110,12 +126,16 @@ class CosmicRays:
     electrons: np.ndarray
 
     @classmethod
-    def shower(cls, arm: Arm, seconds: float, rng: np.random.Generator) -> "CosmicRays":
-        """Hits during `seconds`: dots, and tracks as long as the angle of incidence makes them."""
+    def shower(
+        cls, arm: Arm, seconds: float, rate: float, rng: np.random.Generator
+    ) -> "CosmicRays":
+        """Hits during `seconds`, `rate` per s and cm2: dots, and tracks as long as the angle of
+        incidence makes them.
+        """
         ny, nx = arm.shape
         bx, by = arm.binning
         square_cm = ny * by * nx * bx * (arm.pixel_size * 1e-4) ** 2
-        n = rng.poisson(_COSMIC_RATE * square_cm * seconds)
+        n = rng.poisson(rate * square_cm * seconds)
         pieces: list[np.ndarray] = []
         for _ in range(n):
             x, y = rng.uniform(0.0, nx * bx), rng.uniform(0.0, ny * by)
@@ -143,10 +163,12 @@ def expose(
     cosmics: CosmicRays,
     seconds: float,
     rng: np.random.Generator,
+    broken: np.ndarray | None = None,
 ) -> np.ndarray:
     """Raw counts (ADU) of the whole detector, margins or reference pixels included.
 
-    `light` (ny, nx) electrons expected on the trimmed, binned window; None: no light.
+    `light` (ny, nx) electrons expected on the trimmed, binned window; None: no light. `broken`
+    (ny, nx) True where the count is not a number.
     """
     arm = detector.arm
     electronics = READOUT[arm.name]
@@ -157,6 +179,8 @@ def expose(
     electrons[cosmics.y, cosmics.x] += cosmics.electrons.astype("f4")
     np.minimum(electrons, electronics.full_well * arm.binning[0] * arm.binning[1], out=electrons)
     electrons += detector.bias
+    if broken is not None:
+        electrons[broken] = np.nan
     return _read_out(arm, electronics, electrons, rng)
 
 
@@ -175,5 +199,6 @@ def _read_out(
     full += np.float32(electronics.read_noise) * rng.standard_normal(full.shape, dtype="f4")
     counts = np.rint(full / np.float32(electronics.gain) + np.float32(electronics.pedestal))
     if arm.name == "VIS":
-        return np.clip(counts, 0, 65535).astype("u2")
+        counts = np.clip(counts, 0, electronics.last_count)
+        return counts if np.isnan(counts).any() else counts.astype("u2")
     return np.asarray(counts, dtype="f4")

@@ -9,10 +9,13 @@ from scipy import ndimage
 from soxspipe.instrument.arms import Arm, Binning, get_arm
 from soxspipe.simulator import scene
 from soxspipe.simulator.atmosphere import Atmosphere
-from soxspipe.simulator.detector import CosmicRays, Detector, expose
+from soxspipe.simulator.conditions import ORDINARY, Conditions
+from soxspipe.simulator.detector import READOUT, CosmicRays, Detector, expose
+from soxspipe.simulator.lamps import ContinuumLamp
 from soxspipe.simulator.optics import Departure, Optics
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.render import OrderPath, add_light, trace_order
+from soxspipe.simulator.tables import ArcLines, arc_lines
 from soxspipe.simulator.targets import Flux, standard, target
 
 #: Share of a frame's light that ends up scattered over the detector.
@@ -36,30 +39,66 @@ class Night:
     water: float
     star_positions: tuple[float, float]
     science: tuple[str, Flux]
+    conditions: Conditions = ORDINARY
 
     @classmethod
-    def make(cls, arm_name: str, seed: int, binning: Binning, science: str) -> "Night":
+    def make(
+        cls,
+        arm_name: str,
+        seed: int,
+        binning: Binning,
+        science: str,
+        conditions: Conditions = ORDINARY,
+    ) -> "Night":
         """The night of `seed`; both arms see the same sky."""
         binned = get_arm("SOXS", arm_name).binned(binning if arm_name == "VIS" else (1, 1))
         key = _ARM_SEED[arm_name]
         sky = np.random.default_rng([seed, 0])
         positions = sky.uniform(-1.0, 1.0, 2)
         departure = Departure.draw(binned, np.random.default_rng([seed, key, 0]))
+        detector = Detector.make(binned, np.random.default_rng([seed, key, 1]))
+        if conditions.dead_rows or conditions.dead_columns:
+            dead = conditions.dead_rows, conditions.dead_columns
+            detector = detector.with_dead(*dead, np.random.default_rng([seed, key, 3]))
         return cls(
             arm=binned,
             seed=seed,
-            optics=Optics(binned, departure),
-            detector=Detector.make(binned, np.random.default_rng([seed, key, 1])),
+            optics=Optics(binned, conditions.departed(departure)),
+            detector=detector,
             seeing=float(sky.uniform(0.75, 1.05)),
             water=float(sky.uniform(1.5, 4.0)),
             star_positions=(float(positions[0]), float(positions[1])),
             science=target(science),
+            conditions=conditions,
         )
 
     @cached_property
     def paths(self) -> dict[int, OrderPath]:
         """The tabulated light path of every order."""
         return {order: trace_order(self.optics, order) for order in self.arm.orders}
+
+    @cached_property
+    def arc_lines(self) -> ArcLines:
+        """The lines of the arc lamps, as bright as they are tonight."""
+        rng = np.random.default_rng([self.seed, _ARM_SEED[self.arm.name], 4])
+        return self.conditions.shining(arc_lines(self.arm.name), self.arm.name, rng)
+
+    @cached_property
+    def broken(self) -> np.ndarray | None:
+        """(ny, nx) True where the count is not a number; None if there are no such pixels."""
+        if self.conditions.nan_share == 0.0:
+            return None
+        rng = np.random.default_rng([self.seed, _ARM_SEED[self.arm.name], 5])
+        return np.asarray(rng.random(self.arm.shape) < self.conditions.nan_share)
+
+    def continuum_lamp(self, key: str) -> ContinuumLamp:
+        """The lamp "QTH", "DEUT" or "DOME" as bright as it is tonight."""
+        level, counts = self.conditions.lamp_level, self.conditions.u_flat_counts
+        if counts is None or key != "QTH" or self.arm.name != "VIS":
+            return ContinuumLamp(key, level)
+        u_band = next(path for m, path in self.paths.items() if self.arm.orders[m].label == "u")
+        usual = scene.flat_counts(self.arm, u_band, ContinuumLamp(), READOUT["VIS"].gain)
+        return ContinuumLamp(key, level, blue=counts / usual)
 
     def generator(self, exposure: Exposure) -> np.random.Generator:
         """Random numbers of one exposure: the same whichever other frames are made."""
@@ -86,10 +125,12 @@ class Night:
 class Light:
     """Expected electrons of one exposure on the trimmed, binned window (ny, nx), pixel response 1.
 
+    scattered   (ny, nx) the part of `total` that is scattered
     star, sky   per order, what the truth needs; `star_image` (ny, nx) is the star's part of `total`
     """
 
     total: np.ndarray
+    scattered: np.ndarray
     star_image: np.ndarray | None = None
     star: dict[int, scene.StarLight] = field(default_factory=dict)
     sky: dict[int, scene.Beam] = field(default_factory=dict)
@@ -102,17 +143,21 @@ def binned_sum(image: np.ndarray, binning: Binning) -> np.ndarray:
     return image[: ny * by, : nx * bx].reshape(ny, by, nx, bx).sum(axis=(1, 3))
 
 
-def _calibration_beams(arm: Arm, path: OrderPath, exposure: Exposure) -> list[scene.Beam]:
-    if not exposure.lamps:
+def _calibration_beams(night: Night, path: OrderPath, exposure: Exposure) -> list[scene.Beam]:
+    arm, seconds = night.arm, exposure.seconds
+    lit = set(exposure.lamps) - night.conditions.lamps_off
+    if not lit:
         return []
     if exposure.group == "arc":
-        return scene.pinhole_arc(arm, path, (0.0,), exposure.seconds)
+        return scene.pinhole_arc(arm, path, (0.0,), seconds, night.arc_lines)
     if exposure.group == "multi_pinhole":
-        return scene.pinhole_arc(arm, path, arm.pinholes, exposure.seconds)
+        return scene.pinhole_arc(arm, path, arm.pinholes, seconds, night.arc_lines)
+    if exposure.group == "slit_arc":
+        return scene.slit_arc(arm, path, exposure.slit_width, seconds, night.arc_lines)
+    lamp = night.continuum_lamp(min(lit))
     if exposure.group == "pinhole_flat":
-        return scene.pinhole_flat(arm, path, exposure.seconds)
-    deuterium = "DEUT" in exposure.lamps
-    return scene.slit_flat(arm, path, exposure.slit_width, exposure.seconds, deuterium)
+        return scene.pinhole_flat(arm, path, seconds, lamp)
+    return scene.slit_flat(arm, path, exposure.slit_width, seconds, lamp)
 
 
 def _add_beams(night: Night, image: np.ndarray, order: int, beams: list[scene.Beam]) -> None:
@@ -150,9 +195,10 @@ def illuminate(night: Night, exposure: Exposure) -> Light | None:
     image = np.zeros(shape)
     if not exposure.target:
         for order, path in night.paths.items():
-            _add_beams(night, image, order, _calibration_beams(night.arm, path, exposure))
+            _add_beams(night, image, order, _calibration_beams(night, path, exposure))
         total = _on_detector(night, image)
-        return Light(total + scattered_light(total))
+        glow = scattered_light(total)
+        return Light(total + glow, glow)
     return _from_sky(night, exposure, image)
 
 
@@ -172,7 +218,8 @@ def _from_sky(night: Night, exposure: Exposure, image: np.ndarray) -> Light:
             _add_beams(night, star_image, order, [stars[order].beam])
     object_light = _on_detector(night, star_image)
     total = _on_detector(night, image) + object_light
-    return Light(total + scattered_light(total), object_light, stars, skies)
+    glow = scattered_light(total)
+    return Light(total + glow, glow, object_light, stars, skies)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +234,7 @@ class RawExposure:
 def take(night: Night, exposure: Exposure, light: Light | None) -> RawExposure:
     """Read out one exposure of `light`."""
     rng = night.generator(exposure)
-    cosmics = CosmicRays.shower(night.arm, exposure.seconds, rng)
+    cosmics = CosmicRays.shower(night.arm, exposure.seconds, night.conditions.cosmic_rate, rng)
     expected = None if light is None else light.total.astype("f4")
-    counts = expose(night.detector, expected, cosmics, exposure.seconds, rng)
+    counts = expose(night.detector, expected, cosmics, exposure.seconds, rng, night.broken)
     return RawExposure(counts, light, cosmics)

@@ -119,7 +119,9 @@ def _instrument(exposure: Exposure) -> Cards:
     ]
     for unit in ("AFC1", "AFC2"):
         cards += [(f"ESO INS {unit} POS{i}", 0.5, "") for i in (1, 2)]
-    for lamp in exposure.lamps:  # a lamp is on if its name is in the header
+    for lamp in (
+        key for key in exposure.lamps if key != "DOME"
+    ):  # a lamp is on if its name is in the header
         cards.append((f"ESO INS {lamp} NAME", f"{lamp.capitalize()}_Lamp", ""))
         cards.append((f"ESO INS {lamp} ST", True, ""))
     return cards

@@ -9,9 +9,10 @@ from astropy.io import fits
 from soxspipe.errors import OutputError, SettingsError
 from soxspipe.instrument.arms import Binning
 from soxspipe.simulator import truth
+from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.exposure import Light, Night, illuminate, take
 from soxspipe.simulator.headers import raw_header
-from soxspipe.simulator.plan import GROUPS, Exposure, night_plan
+from soxspipe.simulator.plan import EXTRA_GROUPS, GROUPS, Exposure, night_plan
 
 #: (what is being made, frames done, frames in all)
 Progress = Callable[[str, int, int], None]
@@ -29,30 +30,34 @@ def simulate_night(
     binning: Binning = (1, 1),
     progress: Progress | None = None,
     only: Collection[str] | None = None,
+    conditions: Conditions = ORDINARY,
 ) -> list[Path]:
     """Write a night of raw frames into `folder` and its truth into `folder`/truth.
 
     target    "sn", "standard", "faint" or a table file of wavelength (nm) and flux (erg/s/cm2/A)
     mode      "stare", "nod" or "offset"
     binning   of the VIS detector (x, y); NIR is never binned
-    only      groups of frames (plan.GROUPS) to write; a frame is the same whatever else is written
+    only      groups of frames (plan.GROUPS, plan.EXTRA_GROUPS) to write, None for all GROUPS; a frame
+              is the same whatever else is written
+    conditions  what is out of the ordinary this night
 
     Returns the raw frames in order of time. Raises SettingsError for an unknown arm, mode or group,
     InputError for an unknown target or binning, OutputError if the folder cannot be written.
     """
-    unknown = set(only or ()) - set(GROUPS)
+    wanted = set(GROUPS if only is None else only)
+    unknown = wanted - {*GROUPS, *EXTRA_GROUPS}
     if unknown or set(arms) - {"VIS", "NIR"}:
         wrong = ", ".join(sorted(unknown or set(arms)))
         raise SettingsError(
             f"unknown arm or group: {wrong}",
-            hint=f"arms are VIS and NIR; groups are {', '.join(GROUPS)}",
+            hint=f"arms are VIS and NIR; groups are {', '.join(GROUPS + EXTRA_GROUPS)}",
         )
     if seed < 0:
         raise SettingsError(f"seed {seed} is negative", hint="give a whole number from 0")
-    nights = [Night.make(arm, seed, binning, target) for arm in arms]
+    nights = [Night.make(arm, seed, binning, target, conditions) for arm in arms]
     plans = [night_plan(night.arm.name, mode, night.star_positions) for night in nights]
     work = [
-        (night, [e for e in plan if only is None or e.group in only])
+        (night, [e for e in plan if e.group in wanted])
         for night, plan in zip(nights, plans, strict=True)
     ]
     _make_folder(folder)
@@ -128,6 +133,8 @@ def _write_all(
 
 def _write_series(folder: Path, night: Night, series: Sequence[Exposure]) -> list[Path]:
     light = illuminate(night, series[0])
+    if light is not None and series[0].group in truth.FLATS:
+        truth.write_light(folder / "truth", series, light)
     return [_write_frame(folder, night, exposure, light) for exposure in series]
 
 

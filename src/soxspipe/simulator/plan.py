@@ -18,6 +18,8 @@ GROUPS = (
     "flat_deuterium",
     "multi_pinhole",
 )
+#: Groups that are made only when asked for by name.
+EXTRA_GROUPS = ("slit_arc", "flat_dome")
 
 _ARCS = {"VIS": ("THAR",), "NIR": ("ARGO", "NEON", "MERC", "XENO")}
 _DUSK = datetime.fromisoformat("2026-05-10T23:40:00")
@@ -30,8 +32,8 @@ class Exposure:
     """One exposure of the night.
 
     number        place in the night's plan; seeds the frame's own random numbers
-    group         one of GROUPS
-    lamps         keys of the lamps that are on
+    group         one of GROUPS or EXTRA_GROUPS
+    lamps         keys of the lamps that are on; "DOME" is not in the instrument nor in the header
     target        "standard", "science" or "" ; `on_target` False: empty sky of an offset pair
     slit_position arcsec, where the target stands on the slit
     nod           arcsec, cumulative offset along the slit; None if not nodding
@@ -208,8 +210,27 @@ def _in_the_morning(arm: str, exposure_times: set[float]) -> Iterator[list[Expos
         yield _with_lamp_off([one] * n)
 
 
+def _extra(arm: str) -> Iterator[list[Exposure]]:
+    """Calibrations beyond the daily ones, after all others so that these stay as they are."""
+    slit = "ECHELLE,SLIT"
+    arc = ("LAMP,WAVE", slit)
+    yield _with_lamp_off(
+        [_calibration(arm, "slit_arc", 60.0, arc, f"SOXS_slt_cal_{arm}Arcs", "SLIT1.0", _ARCS[arm])]
+    )
+    dome = _calibration(
+        arm,
+        "flat_dome",
+        60.0 if arm == "VIS" else 20.0,
+        ("DOME,FLAT", slit),
+        f"SOXS_slt_cal_{arm}DomeFlat",
+        science_slit(arm),
+        ("DOME",),
+    )
+    yield _with_lamp_off([dome] * 5)
+
+
 def night_plan(arm: str, mode: str, positions: tuple[float, float]) -> list[Exposure]:
-    """All exposures of one arm's night, in time order.
+    """All exposures of one arm's night, EXTRA_GROUPS included, in time order.
 
     `mode` is "stare", "nod" or "offset"; `positions` of standard and science target on the slit,
     arcsec.
@@ -222,6 +243,6 @@ def night_plan(arm: str, mode: str, positions: tuple[float, float]) -> list[Expo
         clock.template(template)
     exposure_times = {e.seconds for e in clock.frames}
     clock.now = _MORNING + timedelta(seconds=fraction)
-    for template in _in_the_morning(arm, exposure_times):
+    for template in (*_in_the_morning(arm, exposure_times), *_extra(arm)):
         clock.template(template)
     return clock.frames

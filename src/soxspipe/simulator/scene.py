@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from soxspipe.instrument.arms import Arm
 from soxspipe.simulator import tables
 from soxspipe.simulator.atmosphere import Atmosphere, sky_continuum
+from soxspipe.simulator.lamps import ContinuumLamp
 from soxspipe.simulator.render import (
     OVERSAMPLING,
     BlurredSpectrum,
@@ -27,21 +27,7 @@ _LINE_ELECTRONS = {"VIS": 260.0, "NIR": 600.0}  # per s, a line of strength 1 at
 _COARSE = 17  # columns at which the profile of a star along the slit is worked out
 _MOFFAT = 3.0
 _NO_LINES = (np.empty(0), np.empty(0))
-
-#: Lamps: electrons/s/px at the peak of the orders through a slit of 1 arcsec, by wavelength (nm).
-_QTH = {
-    "VIS": (
-        (347.0, 20.0),
-        (395.0, 75.0),
-        (485.0, 220.0),
-        (600.0, 560.0),
-        (755.0, 830.0),
-        (853.0, 900.0),
-    ),
-    "NIR": ((789.0, 1250.0), (900.0, 1450.0), (1200.0, 1550.0), (1600.0, 1550.0), (2060.0, 1350.0)),
-}
-_DEUTERIUM = ((347.0, 900.0), (395.0, 600.0), (485.0, 250.0), (600.0, 120.0), (853.0, 60.0))
-_DEUTERIUM_LINES = ((485.99, 4000.0), (656.10, 12000.0), (433.93, 800.0))  # nm, electrons/s/arcsec2
+_QTH = ContinuumLamp()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,55 +70,81 @@ def _even(path: OrderPath) -> tuple[np.ndarray, np.ndarray]:
     return slit, np.full((slit.size, 2), step)
 
 
-def _lamp(arm: Arm, wavelength: np.ndarray, deuterium: bool) -> np.ndarray:
-    """Photons/s/nm/arcsec2 from a continuum lamp: one smooth curve for all orders."""
-    knots = np.array(_DEUTERIUM if deuterium else _QTH[arm.name])
-    peak = (
-        0.04 * (wavelength / 755.0) * 0.24 if arm.name == "VIS" else 0.05 * wavelength / 1150 * 0.14
-    )
-    scale = 3.65 if arm.name == "VIS" else 3.05  # px per arcsec
-    level = PchipInterpolator(knots[:, 0], np.log(knots[:, 1]))
-    return np.asarray(np.exp(level(np.clip(wavelength, *knots[[0, -1], 0]))) * scale / peak)
+def _flat_electrons(
+    arm: Arm, path: OrderPath, lamp: ContinuumLamp, area: float, seconds: float
+) -> np.ndarray:
+    """(k,) electrons per px along dispersion of a lamp seen through `area`, arcsec (2)."""
+    response = efficiency(arm, path.order, path.wavelength)
+    light = lamp.photons(arm, path.wavelength)
+    return np.asarray(light * response * area * seconds * path.nm_per_pixel)
 
 
 def slit_flat(
-    arm: Arm, path: OrderPath, slit_width: float, seconds: float, deuterium: bool = False
+    arm: Arm, path: OrderPath, slit_width: float, seconds: float, lamp: ContinuumLamp = _QTH
 ) -> list[Beam]:
     """A continuum lamp fills the slit."""
     spread = line_spread(optics_blur(arm, path.order), slit_width * path.pixels_per_arcsec)
-    response = efficiency(arm, path.order, path.wavelength)
-    lamp = _lamp(arm, path.wavelength, deuterium)
-    continuum = lamp * response * slit_width * seconds * path.nm_per_pixel
-    lines = _NO_LINES
-    if deuterium:
-        places, strength = np.array(_DEUTERIUM_LINES).T
-        at_line = efficiency(arm, path.order, places)
-        lines = (places, strength * at_line / 0.2 * slit_width * seconds)
-    return [Beam(blur(path, continuum, lines, spread), *_even(path))]
+    continuum = _flat_electrons(arm, path, lamp, slit_width, seconds)
+    places, strength = lamp.lines()
+    at_line = efficiency(arm, path.order, places)
+    lines = (places, strength * at_line / 0.2 * slit_width * seconds)
+    slit, weight = _even(path)
+    weight = weight * lamp.along_slit(slit)[:, None]
+    return [Beam(blur(path, continuum, lines, spread), slit, weight)]
 
 
-def pinhole_flat(arm: Arm, path: OrderPath, seconds: float) -> list[Beam]:
+def flat_counts(arm: Arm, path: OrderPath, lamp: ContinuumLamp, gain: float) -> float:
+    """ADU per unbinned px in the middle of the useful range of an order: 60 s through 1 arcsec."""
+    electrons = _flat_electrons(arm, path, lamp, 1.0, 60.0) / path.pixels_per_arcsec
+    middle = float(np.mean(arm.orders[path.order].useful))
+    return float(electrons[np.argmin(np.abs(path.wavelength - middle))]) / gain
+
+
+def pinhole_flat(
+    arm: Arm, path: OrderPath, seconds: float, lamp: ContinuumLamp = _QTH
+) -> list[Beam]:
     """A continuum lamp behind the single pinhole."""
-    response = efficiency(arm, path.order, path.wavelength)
-    lamp = _lamp(arm, path.wavelength, deuterium=False)
-    continuum = lamp * response * _PINHOLE_AREA * seconds * path.nm_per_pixel
+    continuum = _flat_electrons(arm, path, lamp, _PINHOLE_AREA, seconds)
     spread = line_spread(optics_blur(arm, path.order), 0.0)
     return [Beam(blur(path, continuum, _NO_LINES, spread), np.zeros(1), np.ones((1, 2)))]
 
 
-def arc_electrons(arm: Arm, order: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wavelength (nm) and electrons per pinhole of the arc lines in an order."""
-    lines = tables.arc_lines(arm.name)
+def arc_electrons(
+    arm: Arm, order: int, seconds: float, lines: tables.ArcLines | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wavelength (nm) and electrons per pinhole of arc lines in an order; None: the usual lamps."""
+    lines = tables.arc_lines(arm.name) if lines is None else lines
     response = efficiency(arm, order, lines.wavelength) / 0.2
     return lines.wavelength, _LINE_ELECTRONS[arm.name] * seconds * lines.strength * response
 
 
-def pinhole_arc(arm: Arm, path: OrderPath, holes: tuple[float, ...], seconds: float) -> list[Beam]:
+def pinhole_arc(
+    arm: Arm,
+    path: OrderPath,
+    holes: tuple[float, ...],
+    seconds: float,
+    lines: tables.ArcLines | None = None,
+) -> list[Beam]:
     """The arc lamps behind a pinhole mask."""
     spread = line_spread(optics_blur(arm, path.order), 0.0)
-    lines = arc_electrons(arm, path.order, seconds)
-    spectrum = blur(path, np.zeros_like(path.along), lines, spread)
+    places, electrons = arc_electrons(arm, path.order, seconds, lines)
+    spectrum = blur(path, np.zeros_like(path.along), (places, electrons), spread)
     return [Beam(spectrum, np.array(holes), np.ones((len(holes), 2)))]
+
+
+def slit_arc(
+    arm: Arm,
+    path: OrderPath,
+    slit_width: float,
+    seconds: float,
+    lines: tables.ArcLines | None = None,
+) -> list[Beam]:
+    """The arc lamps fill the slit."""
+    spread = line_spread(optics_blur(arm, path.order), slit_width * path.pixels_per_arcsec)
+    places, electrons = arc_electrons(arm, path.order, seconds, lines)
+    per_arcsec = electrons * slit_width / _PINHOLE_AREA
+    spectrum = blur(path, np.zeros_like(path.along), (places, per_arcsec), spread)
+    return [Beam(spectrum, *_even(path))]
 
 
 def sky(arm: Arm, path: OrderPath, slit_width: float, seconds: float) -> Beam:

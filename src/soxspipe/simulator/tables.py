@@ -18,8 +18,9 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, eq=False)
 class ArcLines:
-    """Lines of the arc lamps: wavelength nm (air), strength (1 is usual), `listed` if of use."""
+    """Lines of the arc lamps: ion, wavelength nm (air), strength (1 is usual), `listed` if of use."""
 
+    ion: np.ndarray
     wavelength: np.ndarray
     strength: np.ndarray
     listed: np.ndarray
@@ -30,6 +31,7 @@ def arc_lines(arm: str) -> ArcLines:
     """The arc lamps of `arm` ("VIS": ThAr; "NIR": Ar, Hg, Ne, Xe)."""
     rows = _rows(f"arc_{arm.lower()}.csv")
     return ArcLines(
+        np.array([r["ion"] for r in rows]),
         np.array([float(r["wavelength_nm"]) for r in rows]),
         np.array([float(r["strength"]) for r in rows]),
         np.array([r["listed"] == "1" for r in rows]),

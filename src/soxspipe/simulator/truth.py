@@ -4,6 +4,7 @@ All pixel coordinates are 0-based on the trimmed, binned science window.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from soxspipe.simulator.render import OrderPath
 
 _WAVELENGTHS = 80
 _SLITS = np.arange(-6.0, 6.5, 1.0)
+#: Groups of exposures whose light without noise is kept.
+FLATS = ("flat", "flat_standard", "flat_deuterium", "flat_dome")
 _LINE_ELECTRONS = 400.0  # a pinhole image with fewer is not counted as a line
 
 Columns = dict[str, np.ndarray]
@@ -40,11 +43,15 @@ def _stacked(parts: list[Columns]) -> Columns:
 
 
 def line_span(night: Night, order: int) -> tuple[float, float]:
-    """Wavelengths (nm) of the first and last usable arc line seen in an order."""
-    wavelength, electrons = scene.arc_electrons(night.arm, order, 60.0)
-    listed = scene.tables.arc_lines(night.arm.name).listed
+    """Wavelengths (nm) of the first and last usable arc line seen in an order: neither too faint nor
+    saturated.
+    """
+    lines = night.arc_lines
+    wavelength, electrons = scene.arc_electrons(night.arm, order, 60.0, lines)
     low, high = night.optics.charted_range(order)
-    bright = listed & (electrons > _LINE_ELECTRONS) & (wavelength >= low) & (wavelength <= high)
+    top = electrons / (2.0 * np.pi * scene.optics_blur(night.arm, order) ** 2)
+    usable = (electrons > _LINE_ELECTRONS) & (top < READOUT[night.arm.name].most_electrons)
+    bright = lines.listed & usable & (wavelength >= low) & (wavelength <= high)
     along, _ = night.optics.along_and_across(order, wavelength[bright], 0.0)
     seen = wavelength[bright][(along > 0) & (along < night.optics.pixels_along - 1)]
     return (float(seen.min()), float(seen.max())) if seen.size else (np.nan, np.nan)
@@ -186,6 +193,22 @@ def write_cosmics(folder: Path, exposure: Exposure, cosmics: CosmicRays) -> None
     table.writeto(folder / f"{exposure.stem}_cosmics.fits", overwrite=True)
 
 
+def write_light(folder: Path, series: Sequence[Exposure], light: Light) -> None:
+    """`<first raw stem>_light.fits`: electrons expected in each exposure of a series, without noise
+    and with a pixel response of 1.
+    """
+    first = series[0]
+    maps = {"DIRECT": (light.total - light.scattered, -0.1), "SCATTERED": (light.scattered, -0.01)}
+    images = [fits.PrimaryHDU()]
+    images[0].header["EXPTIME"] = (first.seconds, "[s]")
+    for number, exposure in enumerate(series, start=1):
+        images[0].header[f"FRAME{number}"] = f"{exposure.stem}.fits"
+    for key, (values, step) in maps.items():
+        images.append(fits.CompImageHDU(values.astype("f4"), name=key, quantize_level=step))
+        images[-1].header["BUNIT"] = "electron"
+    fits.HDUList(images).writeto(folder / f"{first.stem}_light.fits", overwrite=True)
+
+
 def write_night(folder: Path, night: Night) -> None:
     """Geometry, edges, detector and parameters of one arm's night."""
     name = night.arm.name
@@ -224,6 +247,8 @@ def _parameters(night: Night) -> dict[str, object]:
         "order_shift_px": {str(m): list(s) for m, s in gone.order_shift.items()},
         "bend_px": gone.bend.tolist(),
         "slit_px": {str(m): list(s) for m, s in gone.slit.items()},
+        "conditions": night.conditions.told(),
+        "dark_lines_nm": _dark_lines(night),
         "line_span_nm": {str(m): line_span(night, m) for m in night.arm.orders},
         "optics_sigma_px": {str(m): scene.optics_blur(night.arm, m) for m in night.arm.orders},
         "seeing_arcsec": night.seeing,
@@ -233,6 +258,13 @@ def _parameters(night: Night) -> dict[str, object]:
         ),
         "target": night.science[0],
         "gain_e_per_adu": electronics.gain,
+        "pedestal_e": electronics.pedestal * electronics.gain,
         "read_noise_e": electronics.read_noise,
         "full_well_e": electronics.full_well,
     }
+
+
+def _dark_lines(night: Night) -> list[float]:
+    """Usable arc lines that do not shine tonight, nm."""
+    lines = night.arc_lines
+    return [float(w) for w in lines.wavelength[lines.listed & (lines.strength == 0.0)]]
