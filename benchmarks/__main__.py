@@ -4,14 +4,16 @@ import argparse
 import json
 import shutil
 import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import soxspipe
-from benchmarks import nights, report
+from benchmarks import nights, report, stress
 from benchmarks.accuracy import summarise
 from benchmarks.measuring import load, machine, start_seconds
-from benchmarks.results import Independent, Results
+from benchmarks.results import Independent, Results, Stress
 from benchmarks.runs import Reduced, reduce_night
 from benchmarks.wavelengths import arc_residuals, sky_residuals
 from soxspipe.cli.accuracy import Figure, figures
@@ -20,6 +22,8 @@ from soxspipe.errors import SoxspipeError
 ROOT = Path(__file__).parent.parent
 #: Load of the machine above which other work disturbs the times.
 _QUIET = 0.5
+#: Processes for the difficult nights.
+_JOBS = 2
 
 
 def main() -> int:
@@ -41,7 +45,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="simulate nights of seeds 1 to N (3)"
+        "--seeds", type=int, default=5, metavar="N", help="simulate nights of seeds 1 to N (5)"
     )
     parser.add_argument(
         "--folder",
@@ -51,6 +55,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--night", type=Path, help="reduce this night as well: raw frames, .fits or .fits.fz"
+    )
+    parser.add_argument(
+        "--calibrations", action="store_true", help="leave out standard and science exposures"
+    )
+    parser.add_argument(
+        "--stress",
+        type=int,
+        default=200,
+        metavar="N",
+        help="difficult nights to count wrong solutions on (200)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the reduced nights")
     parser.add_argument(
@@ -67,7 +81,7 @@ def _measure(args: argparse.Namespace) -> Results:
     start = start_seconds(args.folder / "help.txt")
     reduced, accuracy = [], []
     for seed in seeds:
-        night, found = _simulated(args.folder, seed, keep=args.keep)
+        night, found = _simulated(args, seed)
         reduced.append(night)
         accuracy.append(found)
     return Results(
@@ -79,26 +93,30 @@ def _measure(args: argparse.Namespace) -> Results:
         nights=tuple(reduced),
         accuracy=tuple(summarise(accuracy)),
         independent=None if args.night is None else _independent(args),
+        stress=_stress(args.stress) if args.stress else None,
     )
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command line, without anybody's folders."""
-    night = "" if args.night is None else " --night DIR"
-    return f"python -m benchmarks --seeds {args.seeds}{night}"
+    options = [f"--seeds {args.seeds}", f"--stress {args.stress}"]
+    options += ["--calibrations"] if args.calibrations else []
+    options += ["--night DIR"] if args.night is not None else []
+    return f"python -m benchmarks {' '.join(options)}"
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _simulated(folder: Path, seed: int, *, keep: bool) -> tuple[Reduced, list[Figure]]:
+def _simulated(args: argparse.Namespace, seed: int) -> tuple[Reduced, list[Figure]]:
     _say(f"seed {seed}: simulating, unless done before")
-    raw = nights.simulated(folder, seed)
+    raw = nights.simulated(args.folder, seed)
     _say(f"seed {seed}: reducing")
-    reduced = _reduced(nights.workspace(raw, folder / f"reduced-seed{seed}"))
+    place = args.folder / f"reduced-seed{seed}"
+    reduced = _reduced(nights.workspace(raw, place, calibrations=args.calibrations))
     found = figures(reduced.root)
-    if not keep:
+    if not args.keep:
         shutil.rmtree(reduced.root)
     return reduced, found
 
@@ -114,11 +132,24 @@ def _reduced(root: Path) -> Reduced:
 
 def _independent(args: argparse.Namespace) -> Independent:
     _say("independent night: reducing")
-    reduced = _reduced(nights.workspace(args.night, args.folder / "reduced-independent"))
+    place = args.folder / "reduced-independent"
+    reduced = _reduced(nights.workspace(args.night, place, calibrations=args.calibrations))
     residuals = (*arc_residuals(reduced.root), *sky_residuals(reduced.root))
     if not args.keep:
         shutil.rmtree(reduced.root)
     return Independent(reduced, residuals)
+
+
+def _stress(number: int) -> Stress:
+    _say(f"{number} difficult nights")
+    work = stress.nights(1, number, stress.ARMS)
+    with ProcessPoolExecutor(_JOBS) as pool:
+        verdicts = list(pool.map(stress.stress, *zip(*work, strict=True)))
+    for verdict in verdicts:
+        if verdict.name in ("wrong", "crashed"):
+            _say(f"  {stress.line(verdict)}")
+    counted = Counter(verdict.name for verdict in verdicts)
+    return Stress(**{name: counted[name] for name in stress.VERDICTS})
 
 
 def _ignored_folder(folder: Path) -> None:

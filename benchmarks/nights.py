@@ -38,8 +38,8 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:8]
 
 
-def workspace(night: Path, place: Path) -> Path:
-    """A fresh folder `place` with the frames of `night`, not yet prepared.
+def workspace(night: Path, place: Path, *, calibrations: bool = False) -> Path:
+    """A fresh folder `place` with the frames of `night`, not yet prepared; `calibrations`: no others.
 
     Frames are linked, not copied: `prep` moves files, and nothing writes to them. Compressed frames are
     unpacked.
@@ -47,7 +47,7 @@ def workspace(night: Path, place: Path) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for path in sorted(night.rglob("*.fits*")):
-        if path.parent.name == "truth":
+        if path.parent.name == "truth" or (calibrations and _shows_sky(path)):
             continue
         target = place / path.name.removesuffix(".fz")
         if target.exists():
@@ -61,6 +61,12 @@ def workspace(night: Path, place: Path) -> Path:
     if (night / "truth").is_dir():
         shutil.copytree(night / "truth", place / "truth")
     return place
+
+
+def _shows_sky(path: Path) -> bool:
+    header = fits.getheader(path, 1 if path.name.endswith(".fz") else 0)
+    kind = str(header.get("ESO DPR TYPE", ""))
+    return header.get("ESO DPR CATG") == "SCIENCE" or kind.startswith(("STD", "OBJECT", "SKY"))
 
 
 def _unpack(packed: Path, plain: Path) -> None:

@@ -1,19 +1,23 @@
 """The results as Markdown, and their places in the README and the manual."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import Summary
 from benchmarks.results import (
+    EXPECTED_GOAL,
     LIST_GOAL,
     Independent,
     Results,
+    Stress,
     recipe_costs,
     speeds,
 )
 from benchmarks.wavelengths import Residuals
 from soxspipe.errors import InputError
 
+_OF_BOTH_ARMS = ("", "standard", "science")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -34,7 +38,9 @@ def short(results: Results) -> str:
     """Accuracy, speed and the independent night in a few lines, for the README."""
     parts = [_origin(results)]
     if results.accuracy:
-        parts.append(_accuracy_by_arm(results.accuracy))
+        parts.append(_accuracy_by_arm([s for s in results.accuracy if s.goal]))
+    if results.stress is not None:
+        parts.append(_stress_line(results.stress))
     parts.append(_speed_table(results))
     if results.independent is not None:
         parts.append(_independent_summary(results.independent))
@@ -46,6 +52,8 @@ def full(results: Results) -> str:
     parts = [_origin(results)]
     if results.accuracy:
         parts += ["## Accuracy", _accuracy_table(results.accuracy)]
+    if results.stress is not None:
+        parts += ["## Difficult nights", _stress_line(results.stress)]
     parts += ["## Speed", _speed_table(results)]
     if results.nights:
         parts += ["### By recipe", _recipe_table(results)]
@@ -89,6 +97,16 @@ def _yes(reached: bool) -> str:
     return "yes" if reached else "**no**"
 
 
+def _verdict(summaries: Iterable[Summary], *, lacking: bool = False) -> str:
+    """Whether the means reach their goals; "on average" if not every night does."""
+    every = list(summaries)
+    if lacking:
+        return _yes(reached=False)
+    if all(s.always for s in every):
+        return "yes"
+    return "on average" if all(s.reached for s in every) else _yes(reached=False)
+
+
 def _name(quantity: str, frame: str) -> str:
     return f"{frame}: {quantity}" if frame else quantity
 
@@ -101,12 +119,20 @@ def _accuracy_by_arm(summaries: Sequence[Summary]) -> str:
     arms = [arm for arm in ("VIS", "NIR") if any(arm in row for row in rows.values())]
     body = []
     for (frame, quantity), row in rows.items():
+        # masters and flats are of one arm, anything else is due of both
+        missing = "none" if frame in _OF_BOTH_ARMS else ""
         values = [
-            f"{row[arm].mean:.3f} ({row[arm].worst:.3f})" if arm in row else "none" for arm in arms
+            f"{row[arm].mean:.3f} ({row[arm].worst:.3f})" if arm in row else missing for arm in arms
         ]
-        reached = all(arm in row and row[arm].reached for arm in arms)
-        goal = next(iter(row.values())).goal
-        body.append([_name(quantity, frame), goal, *values, _yes(reached)])
+        goals = dict.fromkeys(str(row[arm].goal) for arm in arms if arm in row)
+        body.append(
+            [
+                _name(quantity, frame),
+                " / ".join(goals),
+                *values,
+                _verdict(row.values(), lacking="none" in values),
+            ]
+        )
     return table(
         ["against the truth", "goal", *(f"{a}: mean (worst)" for a in arms), "reached"], body
     )
@@ -117,11 +143,11 @@ def _accuracy_table(summaries: Sequence[Summary]) -> str:
         (
             s.arm,
             _name(s.quantity, s.frame),
-            s.goal,
+            str(s.goal),
             f"{s.mean:.4f}",
             f"{s.worst:.4f}",
             s.nights,
-            _yes(s.reached),
+            _verdict([s]) if s.goal else "",
         )
         for s in summaries
     ]
@@ -148,6 +174,14 @@ def _recipe_table(results: Results) -> str:
     return table(headings, rows)
 
 
+def _stress_line(stress: Stress) -> str:
+    return (
+        f"Of {stress.nights} difficult nights (`python -m benchmarks.stress`) {stress.wrong} end with a "
+        f"wrong solution delivered as good (goal 0: {_yes(stress.wrong == 0)}); {stress.right} are "
+        f"solved, {stress.refused} refused, {stress.poor} poor, {stress.crashed} crashed."
+    )
+
+
 def _independent_summary(night: Independent) -> str:
     runs = night.reduced.runs
     cost = night.reduced.reduce
@@ -155,6 +189,9 @@ def _independent_summary(night: Independent) -> str:
         f"A night of both arms by another simulator, default settings: {night.reduced.passed} of "
         f"{len(runs)} runs pass; `reduce all` takes {cost.wall:.0f} s and {cost.tree_mb:.0f} MB."
     )
+    passed = [run.state == "passed" for run in night.calibrations]
+    head += f" All quality values of {sum(passed)} of {len(passed)} calibrations are in range"
+    head += f" (goal: all; {_yes(all(passed))})."
     for sof, reason in night.reduced.unplanned:
         head += f" Left: `{sof}` ({reason})."
     return f"{head}\n\n{_residual_table(night.residuals)}"
@@ -170,11 +207,13 @@ def _residual_table(residuals: Sequence[Residuals]) -> str:
             f"{r.median:+.3f}",
             r.used,
             r.clipped,
-            _yes(r.rms <= LIST_GOAL),
+            *(f"{v:.2f}" if math.isfinite(v) else "" for v in (r.over_error, r.over_scatter)),
+            _yes(r.rms <= LIST_GOAL and not r.over_error > EXPECTED_GOAL),
         )
         for r in residuals
     ]
-    headings = ["arm", "lines", "goal", "rms [px]", "median [px]", "used", "clipped", "reached"]
+    headings = ["arm", "lines", "goal", "rms [px]", "median [px]", "used", "clipped"]
+    headings += [f"rms / error (< {EXPECTED_GOAL:g})", "rms / scatter", "reached"]
     return table(headings, rows)
 
 

@@ -10,8 +10,11 @@ from benchmarks.wavelengths import Residuals
 
 #: Seconds and MB of `reduce all` for the nights of both arms, seconds of `soxspipe --help`.
 WALL_GOAL, MEMORY_GOAL, START_GOAL = 120.0, 3000.0, 0.5
-#: Pixels rms, arc and sky lines against their lists.
-LIST_GOAL = 0.2
+#: Pixels rms, arc and sky lines against their lists; arc lines, rms over the expected error.
+LIST_GOAL, EXPECTED_GOAL = 0.2, 1.2
+
+#: Recipes of the calibrations.
+CALIBRATIONS = ("mbias", "mdark", "disp_solution", "order_centres", "mflat", "spat_solution")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,27 @@ class Independent:
 
     reduced: Reduced
     residuals: tuple[Residuals, ...]
+
+    @property
+    def calibrations(self) -> tuple[Run, ...]:
+        """The runs whose recipe takes no exposure of the sky."""
+        return tuple(run for run in self.reduced.runs if run.recipe in CALIBRATIONS)
+
+
+@dataclass(frozen=True)
+class Stress:
+    """Nights made difficult (benchmarks.stress), by what became of them."""
+
+    right: int
+    poor: int
+    refused: int
+    wrong: int
+    crashed: int
+
+    @property
+    def nights(self) -> int:
+        """How many there were."""
+        return self.right + self.poor + self.refused + self.wrong + self.crashed
 
 
 @dataclass(frozen=True)
@@ -34,6 +58,7 @@ class Results:
     nights: tuple[Reduced, ...]
     accuracy: tuple[Summary, ...]
     independent: Independent | None
+    stress: Stress | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """How well wavelengths agree with line lists, on a night without truth."""
 
+import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from soxspipe.instrument.arms import get_arm
+from soxspipe.instrument.arms import Arm, get_arm
 from soxspipe.maths.robust import mad_sigma
 
 #: Half a fitting window, resolution elements of R = 4000; farther lines are not in the list's entry.
@@ -34,6 +35,8 @@ class Residuals:
     rms      about zero, of the lines used
     median   of the lines used: a common shift
     used, clipped   numbers of lines
+    over_error   rms of residuals over the claimed errors of the centroids; NaN: no errors are claimed
+    over_scatter likewise over all the scatter that the solution allows for; NaN: it tells none
     """
 
     arm: str
@@ -42,6 +45,8 @@ class Residuals:
     median: float
     used: int
     clipped: int
+    over_error: float = math.nan
+    over_scatter: float = math.nan
 
 
 def arc_residuals(root: Path) -> list[Residuals]:
@@ -56,8 +61,23 @@ def arc_residuals(root: Path) -> list[Residuals]:
             table = _rows(path)
             along, _ = arm.dispersion_and_slit(table["residuals_x"], table["residuals_y"])
             bad = table["sigma_clipped"].astype(bool)
-            found.append(_summary(arm.name, label, along[~bad], int(bad.sum())))
+            summary = _summary(arm.name, label, along[~bad], int(bad.sum()))
+            errors = [
+                _along(arm, table, name) for name in ("observed_{}_error", "expected_{}_scatter")
+            ]
+            over = [_rms((along / error)[~bad]) for error in errors]
+            found.append(replace(summary, over_error=over[0], over_scatter=over[1]))
     return found
+
+
+def _along(arm: Arm, table: fits.FITS_rec, name: str) -> np.ndarray:
+    """The column of the axis of dispersion; NaN if the table has none."""
+    column = name.format(arm.dispersion_axis)
+    return np.asarray(table[column] if column in table.names else np.full(len(table), np.nan))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def sky_residuals(root: Path) -> list[Residuals]:
@@ -77,8 +97,7 @@ def sky_residuals(root: Path) -> list[Residuals]:
 
 
 def _summary(arm: str, lines: str, shifts: np.ndarray, clipped: int) -> Residuals:
-    rms, median = float(np.sqrt(np.mean(shifts**2))), float(np.median(shifts))
-    return Residuals(arm, lines, rms, median, len(shifts), clipped)
+    return Residuals(arm, lines, _rms(shifts), float(np.median(shifts)), len(shifts), clipped)
 
 
 def _rows(path: Path) -> fits.FITS_rec:

@@ -47,11 +47,14 @@ def raw_header(number=0, **cards):
     return header
 
 
-def write_raw(path, number=0, level=1000, shape=SHAPE, **cards):
-    """Write a raw frame with a uniform `level`; the margins hold one less."""
+def write_raw(path, number=0, level=1000, shape=SHAPE, noise=0.0, **cards):
+    """Write a raw frame with a uniform `level`; the margins hold one less. `noise` in counts."""
     image = np.full(shape, level, dtype="i4")
     image[:, :25] = level - 1
     image[:, 429:] = level - 1
+    if noise:
+        scatter = np.random.default_rng(number).normal(0, noise, shape)
+        image += np.rint(scatter).astype("i4")
     path.parent.mkdir(parents=True, exist_ok=True)
     fits.PrimaryHDU(image, raw_header(number, **cards)).writeto(path)
     return path

@@ -2,18 +2,20 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from benchmarks import measuring, nights, report, wavelengths
-from benchmarks.accuracy import summarise, worst
+from benchmarks.accuracy import summarise
 from benchmarks.make_sky_lines import isolated
-from benchmarks.results import Results, speeds
+from benchmarks.results import Independent, Results, Stress, speeds
 from benchmarks.runs import Reduced, Run
 
-from soxspipe.cli.accuracy import Figure
+from soxspipe.cli.accuracy import Figure, Goal
 from soxspipe.errors import InputError
 
 SHIFT = 0.3
@@ -65,19 +67,107 @@ def test_doublets_are_one_line_and_neighbours_forbid_it():
     assert len(isolated(np.array([1000.0, 1001.0]), np.array([3.0, 1.0]))) == 2
 
 
-def test_the_worst_value_depends_on_the_goal():
-    assert worst([0.1, 0.2], "< 0.15") == 0.2
-    assert worst([0.8, 0.95], ">= 0.9") == 0.8
-    assert worst([1.02, 0.97], "0.99 to 1.01") == 0.97
-    assert math.isnan(worst([0.1, math.nan], "< 0.15"))
+def found(value, arm="VIS", frame=""):
+    return Figure(arm, frame, "map", value, Goal(high=0.15))
 
 
 def test_a_quantity_that_a_night_lacks_is_not_reached():
-    good = Figure("VIS", "", "map", 0.01, "< 0.15", reached=True)
-    (summary,) = summarise([[good], []])
-    assert (summary.nights, summary.reached) == (1, False)
-    (summary,) = summarise([[good], [good]])
+    (summary,) = summarise([[found(0.01)], []])
+    assert (summary.nights, summary.reached, summary.always) == (1, False, False)
+    (summary,) = summarise([[found(0.01)], [found(0.01)]])
     assert summary.reached
+    assert summary.always
+
+
+def test_the_mean_counts_and_the_worst_is_told():
+    (summary,) = summarise([[found(0.01), found(0.02)], [found(0.2)]])
+    assert (summary.mean, summary.worst) == (pytest.approx(0.23 / 3), 0.2)
+    assert summary.reached
+    assert not summary.always
+    (summary,) = summarise([[found(0.01)], [found(0.4)]])
+    assert not summary.reached
+    (summary,) = summarise([[found(0.01)], [found(math.nan)]])
+    assert math.isnan(summary.worst)
+    assert not summary.reached
+
+
+@pytest.mark.parametrize(
+    ("nights_", "word"),
+    [
+        ([[found(0.1), found(0.1, "NIR")]], "yes"),
+        ([[found(0.1), found(0.1, "NIR")], [found(0.19), found(0.1, "NIR")]], "on average"),
+        ([[found(0.3), found(0.1, "NIR")]], "**no**"),
+        ([[found(0.1), found(0.1, "NIR", "flat")]], "**no**"),  # the other arm has none
+        ([[found(0.1, frame="flat")]], "yes"),  # of one arm only
+    ],
+)
+def test_the_report_says_whether_goals_are_reached(nights_, word):
+    results = replace(measured(), accuracy=tuple(summarise(nights_)))
+    row = next(line for line in report.short(results).splitlines() if "map" in line)
+    assert row.rstrip(" |").endswith(f"| {word}")
+
+
+def test_figures_without_a_goal_stand_in_the_manual_only():
+    plain = summarise([[Figure("VIS", "", "of interest", 3.0)]])
+    results = replace(measured(), accuracy=tuple(plain))
+    assert "| VIS | of interest |  | 3.0000 |" in report.full(results)
+    assert "of interest" not in report.short(results)
+
+
+def test_wrong_solutions_of_difficult_nights_are_reported():
+    text = report.full(
+        replace(measured(), stress=Stress(right=7, poor=0, refused=2, wrong=1, crashed=0))
+    )
+    assert "Of 10 difficult nights" in text
+    assert "1 end with a wrong solution delivered as good (goal 0: **no**)" in text
+
+
+def fitted_lines(path, *, scatter=None):
+    """A table of 1000 lines that scatter by 0.02 px and claim 0.01 px; five are clipped."""
+    n = 1000
+    table = Table({"residuals_x": 0.02 * np.random.default_rng(1).standard_normal(n)})
+    table["residuals_y"] = 5.0
+    table["observed_x_error"] = 0.01
+    table["sigma_clipped"] = np.arange(n) < 5
+    table["residuals_x"][:5] = 7.0
+    if scatter is not None:
+        table["expected_x_scatter"] = scatter
+    path.parent.mkdir(parents=True)
+    table.write(path)
+
+
+@pytest.mark.parametrize(("scatter", "over"), [(None, math.nan), (0.04, 0.5)])
+def test_arc_residuals_are_told_in_units_of_their_errors(tmp_path, scatter, over):
+    name = "20260511T111027_NIR_3_DSOL_PINHOLE_FITTED_LINES.fits"
+    fitted_lines(tmp_path / "qc" / "2026-05-10" / "soxs-disp-solution" / name, scatter=scatter)
+    (line,) = wavelengths.arc_residuals(tmp_path)
+    assert (line.arm, line.used, line.clipped) == ("NIR", 995, 5)
+    assert line.rms == pytest.approx(0.02, rel=0.1)
+    assert line.over_error == pytest.approx(2.0, rel=0.1)
+    assert line.over_scatter == pytest.approx(over, rel=0.1, nan_ok=True)
+
+
+def test_calibrations_that_fail_are_told_apart_from_the_rest():
+    reduced = night(8, 10.0)
+    science = replace(reduced.runs[0], recipe="stare", state="passed")
+    other = Independent(replace(reduced, runs=(*reduced.runs, science)), ())
+    assert [run.recipe for run in other.calibrations] == ["mdark"]
+    text = report.full(replace(measured(), independent=other))
+    assert "All quality values of 0 of 1 calibrations are in range (goal: all; **no**)" in text
+
+
+def test_a_workspace_of_calibrations_leaves_the_sky_out(tmp_path):
+    kinds = {"a": ("CALIB", "BIAS"), "b": ("CALIB", "STD,FLUX"), "c": ("SCIENCE", "OBJECT")}
+    for name, (category, kind) in kinds.items():
+        frame = fits.PrimaryHDU(np.zeros((4, 4), "i2"))
+        frame.header["HIERARCH ESO DPR CATG"], frame.header["HIERARCH ESO DPR TYPE"] = (
+            category,
+            kind,
+        )
+        (tmp_path / "night").mkdir(exist_ok=True)
+        frame.writeto(tmp_path / "night" / f"{name}.fits")
+    place = nights.workspace(tmp_path / "night", tmp_path / "work", calibrations=True)
+    assert {path.name for path in place.iterdir()} == {"a.fits"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of processes is read from /proc")

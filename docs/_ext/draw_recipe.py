@@ -40,7 +40,9 @@ def _input_row(item: Input) -> tuple[str, str, str, str]:
     marker = item.marker
     if isinstance(marker, Calibration):
         what = f"`{marker.tag}_<ARM>`, made by [{marker.made_by}]({marker.made_by}.md)"
-        return _code(item.name), what, ", ".join(marker.arms), "yes" if marker.required else "no"
+        needed = [arm for arm in marker.arms if marker.required_in(arm)]
+        required = "yes" if needed == list(marker.arms) else ", ".join(needed) or "no"
+        return _code(item.name), what, ", ".join(marker.arms), required
     kinds = ", ".join(_code(kind.value) for kind in marker.kinds)
     number = f"at least {marker.least}" if marker.least else "no"
     return _code(item.name), f"raw: {kinds}", ", ".join(ARMS), number

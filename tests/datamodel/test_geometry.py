@@ -1,9 +1,10 @@
 """Series evaluate to what they stand for."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from numpy.polynomial.chebyshev import chebval2d
 
 from soxspipe.datamodel.arc_lines import ArcLines
 from soxspipe.datamodel.geometry import (
@@ -42,6 +43,18 @@ def test_solution_is_its_series():
     t, s = np.array([-1, 0, 0.5]), np.array([1, 0.5, -1])
     assert x == pytest.approx(100 + 50 * t + 3 * (2 * t**2 - 1) * s)
     assert y == pytest.approx(40 + 20 * s + 2 * t)
+
+
+def test_error_of_a_solution_is_that_of_its_series():
+    rng = np.random.default_rng(1)
+    half = rng.normal(0, 0.1, (6, 6))
+    order = replace(SOLUTION.orders[7], x_covariance=(half @ half.T).reshape(3, 2, 3, 2))
+    draws = (half @ rng.normal(size=(6, 4000))).reshape(3, 2, 4000)
+    w, s = np.array([400.0, 470.0, 600.0]), np.array([-6.0, 2.0, 5.0])
+    t, u = unit(w, (400, 600)), unit(s, (-6, 6))
+    found_x, found_y = order.error(w, s)
+    assert found_x == pytest.approx(chebval2d(t, u, draws).std(axis=0), rel=0.05)
+    assert np.isnan(found_y).all()
 
 
 def test_slit_centre_unless_said_otherwise():

@@ -99,9 +99,26 @@ def test_gain_is_the_larger_of_conad_and_gain():
     assert nir(DET_OUT1_CONAD=5.0).gain == 2.3
 
 
-def test_an_unread_noise_is_that_of_the_arm():
-    assert info(DET_CHIP_RON=0.0).read_noise == 3.8
-    assert nir(DET_CHIP_RON=0.0).read_noise == 7.3
+def test_an_unread_noise_is_that_of_the_arm_and_zero_stays_zero():
+    assert info(DET_CHIP_RON="--").read_noise == 3.8
+    assert nir(DET_CHIP_RON="--").read_noise == 7.3
+    assert info(DET_CHIP_RON=0.0).read_noise == 0.0
+
+
+@pytest.mark.parametrize(
+    ("arm", "value", "kelvin"),
+    [
+        ("VIS", 153.0, 153.0),
+        ("VIS", -120.2, 152.95),
+        ("VIS", 21.0, 294.15),  # a warm detector; no CCD is at 21 K
+        ("NIR", 40.1, 40.1),
+        ("NIR", -233.0, 40.15),
+    ],
+)
+def test_detector_temperature_is_in_kelvin_whatever_the_header_says(arm, value, kelvin):
+    key = {"VIS": "INS_TEMP104_VAL", "NIR": "INS_TEMP217_VAL"}[arm]
+    found = info(SEQ_ARM=arm, **{key: value}).detector_temperature
+    assert found == pytest.approx(kelvin)
 
 
 def test_nir_has_no_binning_and_its_own_thermometer():

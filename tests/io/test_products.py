@@ -1,5 +1,7 @@
 """What is written is read back; what cannot be written leaves nothing behind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -124,6 +126,30 @@ def test_dispersion_solution(tmp_path, rng):
         )
 
 
+def test_covariance_of_a_solution(tmp_path, rng):
+    """Kept as it is, whatever its size; an order may have none, and old products have none at all."""
+    orders = dict(a_solution().orders)
+    for n, shape in ((11, (4, 3)), (13, (2, 1))):
+        half = rng.normal(size=(shape[0] * shape[1],) * 2)
+        covariance = (half @ half.T).reshape(shape + shape)
+        orders[n] = replace(orders[n], x_covariance=covariance, y_covariance=2 * covariance)
+    path = tmp_path / "d.fits"
+    write_product(path, DispersionProduct(DispersionSolution(orders), polynomials(rng)), Header())
+    found = read_product(path)
+    wavelength, slit = np.linspace(905, 985, 20), np.linspace(-5, 5, 20)
+    for n, order in orders.items():
+        errors = np.array(order.error(wavelength, slit))
+        assert np.array(found.orders[n].error(wavelength, slit)) == pytest.approx(
+            errors, nan_ok=True
+        )
+    assert found.orders[10].x_covariance is None
+    write_product(
+        tmp_path / "old.fits", DispersionProduct(a_solution(), polynomials(rng)), Header()
+    )
+    assert "x_covariance" not in fits.getdata(tmp_path / "old.fits", "ORDER_SOLUTIONS").names
+    assert read_product(tmp_path / "old.fits").orders[11].y_covariance is None
+
+
 def test_documented_dispersion_table(tmp_path, rng):
     """Read as an outsider would: sum of c<ijk> order**i wavelength**j slit**k."""
     given, path = polynomials(rng), tmp_path / "d.fits"
@@ -152,7 +178,8 @@ def an_order_table(axis="x", *, edges=True):
         centre = np.array([100.0 * n, 12.0 + n, -3.0])
         width, shift = np.array([0.8, 0.01]), np.array([20.0, 0, 0])
         lower, upper = (centre - shift, centre + 1.1 * shift) if edges else (None, None)
-        orders[n] = OrderTrace((5.0 + n, 2000.0), centre, width, lower, upper)
+        error = None if n == 11 else np.array([0.02, 0.001 * n])  # one order showed no light
+        orders[n] = OrderTrace((5.0 + n, 2000.0), centre, width, lower, upper, error)
     return OrderTable(orders, axis)
 
 
@@ -171,6 +198,10 @@ def test_order_table(tmp_path, axis, edges):
         for which in known:
             assert np.array_equal(found.orders[n].at(which, pixel), trace.at(which, pixel))
         assert edges or found.orders[n].lower is None
+        if trace.error is None:
+            assert found.orders[n].error is None
+        else:
+            assert np.array_equal(found.orders[n].error, trace.error)
     limits = fits.getdata(path, 2)
     assert limits["order"].tolist() == [10, 11, 12]
     assert limits[f"{axis}min"].tolist() == [15, 16, 17]
@@ -197,6 +228,25 @@ def test_pixel_map(tmp_path, rng):
     with fits.open(tmp_path / "m.fits") as hdus:
         assert [h.name for h in hdus][:3] == ["WAVELENGTH", "SLIT", "ORDER"]
         assert [h.header.get("BUNIT") for h in hdus][:2] == ["nm", "arcsec"]
+
+
+def test_error_and_quality_of_a_pixel_map(tmp_path, rng):
+    order = np.full(SHAPE, 11, dtype="i2")
+    error = rng.uniform(1e-4, 1e-3, SHAPE).astype("f4")
+    quality = rng.integers(0, 8, SHAPE).astype("u1")
+    new = PixelMap(rng.uniform(800, 900, SHAPE), order, order, {}, error, quality)
+    old = PixelMap(new.wavelength, order, order)
+    for name, given in (("new", new), ("old", old)):
+        write_product(tmp_path / f"{name}.fits", given, Header())
+    found = read_product(tmp_path / "new.fits")
+    assert np.array_equal(found.error, error)
+    assert np.array_equal(found.quality, quality)
+    assert found.wavelength.dtype == "f8"
+    header = fits.getheader(tmp_path / "new.fits", "QUAL")
+    assert header["FLAG1"] == "BEYOND_LINES"
+    assert fits.getheader(tmp_path / "new.fits", "ERROR")["BUNIT"] == "nm"
+    found = read_product(tmp_path / "old.fits")
+    assert found.error is found.quality is None
 
 
 def test_order_spectra(tmp_path, rng):

@@ -8,7 +8,7 @@ from astropy.io.fits import Header
 from tests.raw_files import raw_header
 
 from soxspipe.datamodel.metric import Metric
-from soxspipe.io.provenance import Provenance, Used, fitted, product_header
+from soxspipe.io.provenance import Provenance, Used, fitted, product_header, raw_files_of
 
 LONG = "SOXS.2026-01-20T01:03:10.123_" + "x" * 120 + ".fits"
 PROVENANCE = Provenance(
@@ -84,3 +84,14 @@ def test_any_value_fits_one_card(value):
     assert len(str(card)) == 80
     header = Header([card])
     assert Header.fromstring(header.tostring())[0] == header[0]
+
+
+def test_the_raw_files_of_a_product_are_read_back():
+    assert raw_files_of(header_of()) == PROVENANCE.raw
+    assert raw_files_of(Header()) == []
+
+
+def test_further_cards_of_a_run_are_in_every_product():
+    cards = {"ESO PRO REC1 DARK HOW": ("scaled", "how the dark was made")}
+    header = product_header(raw_header(), Provenance("soxs-mflat", cards=cards))
+    assert header["ESO PRO REC1 DARK HOW"] == "scaled"

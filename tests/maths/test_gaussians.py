@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soxspipe.maths.gaussians import fit_blended_spots, fit_spots
+from soxspipe.maths.gaussians import fit_spots
 from tests.maths.truth import assert_pulls, spots
 
 SIGMA = (0.72, 0.80)
@@ -41,12 +41,11 @@ def test_centres_are_unbiased_at_every_phase_of_the_pixel():
     assert chi2.max() < 1e-2
 
 
-@pytest.mark.parametrize("fit", [fit_spots, fit_blended_spots])
-def test_errors_say_how_far_the_fit_is_from_the_truth(fit):
+def test_errors_say_how_far_the_fit_is_from_the_truth():
     rng = np.random.default_rng(1)
     x, y = tiles(25, 25, rng)
     image, weight = noisy(spots((25 * TILE, 25 * TILE), x, y, SIGMA, 3000.0, 20.0), rng)
-    p, error, chi2 = fit(image, weight, np.rint(x), np.rint(y), half_width=(4, 4), sigma=0.85)
+    p, error, chi2 = fit_spots(image, weight, np.rint(x), np.rint(y), half_width=(4, 4), sigma=0.85)
     truth = np.column_stack([np.full(x.size, 3000), x, y, *np.full((2, x.size), 0), x * 0 + 20])
     truth[:, 3:5] = SIGMA
     for k in range(6):
@@ -87,62 +86,3 @@ def test_stamps_that_cannot_be_fitted_are_nan():
     for values in fit_spots(image, weight, x, y, half_width=(3, 3), sigma=0.8):
         assert np.isfinite(values[0]).all()
         assert np.isnan(values[1:]).all()
-
-
-def pinholes(distance):
-    """A line through nine holes, seen at many phases: x, y of (20 lines, 9 holes)."""
-    line = np.arange(20)
-    x = 12 + 14 * line[:, None] + np.linspace(-0.5, 0.5, 20)[:, None] + 0.11 * np.arange(9)
-    y = 8 + distance * np.arange(9) + np.linspace(-0.4, 0.5, 20)[:, None] ** 3 * 4
-    return x.ravel(), y.ravel()
-
-
-def test_neighbours_four_pixels_away_do_not_pull():
-    x, y = pinholes(4.0)
-    counts = 2000.0 * (1 + np.arange(x.size) % 3)
-    image = spots((50, 300), x, y, SIGMA, counts, 10.0)
-    weight = np.full(image.shape, 0.01)
-    start = np.rint(x), np.rint(y)
-    alone, _, _ = fit_spots(image, weight, *start, half_width=(4, 2), sigma=0.85)
-    together, _, _ = fit_blended_spots(image, weight, *start, half_width=(4, 2), sigma=0.85)
-    assert np.abs(alone[:, 2] - y).max() > 0.1  # the case is a hard one
-    assert np.abs(together[:, 1] - x).max() < 0.005
-    assert np.abs(together[:, 2] - y).max() < 0.01
-    assert np.abs(np.mean(together[:, 2] - y)) < 0.001
-    assert together[:, 0] == pytest.approx(counts, rel=0.01)
-
-
-def test_blended_spots_have_honest_errors():
-    rng = np.random.default_rng(3)
-    x, y = pinholes(4.5)
-    image, weight = noisy(spots((55, 300), x, y, SIGMA, 4000.0, 10.0), rng)
-    p, error, chi2 = fit_blended_spots(
-        image, weight, np.rint(x), np.rint(y), half_width=(4, 2), sigma=0.85
-    )
-    assert_pulls((p[:, 1] - x) / error[:, 1])
-    assert_pulls((p[:, 2] - y) / error[:, 2])
-    assert abs(chi2.mean() - 1) < 4 * np.sqrt(2 / (45 - 6) / x.size)
-
-
-def test_chi2_of_blended_spots_is_per_degree_of_freedom_with_pixels_missing():
-    rng = np.random.default_rng(4)
-    x, y = tiles(20, 20, rng)
-    image, weight = noisy(spots((20 * TILE, 20 * TILE), x, y, SIGMA, 3000.0), rng)
-    weight[:, ::5] = 0
-    half = {"half_width": (4, 4), "sigma": 0.85}
-    p, _, chi2 = fit_blended_spots(image, weight, np.rint(x), np.rint(y), **half)
-    assert np.isfinite(p).all()
-    assert chi2.mean() == pytest.approx(1, abs=0.04)
-
-
-def test_a_place_without_light_is_no_spot():
-    rng = np.random.default_rng(5)
-    image = rng.normal(0, 5, (TILE, 3 * TILE))
-    image += spots(image.shape, 7, 7, SIGMA, 3000.0)
-    x, y = np.array([7, 22, 37.0]), np.full(3, 7.0)
-    p, _, chi2 = fit_blended_spots(
-        image, np.full(image.shape, 1 / 25), x, y, half_width=(4, 2), sigma=0.85
-    )
-    assert p[0, 1:3] == pytest.approx((7, 7), abs=0.02)
-    assert np.isnan(p[1:]).all()
-    assert np.isnan(chi2[1:]).all()

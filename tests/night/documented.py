@@ -26,7 +26,14 @@ _OBJECT_PLOTS = (
     "_EXTRACTED_ORDERS_QC_PLOT.pdf",
     "_EXTRACTED_MERGED_QC_PLOT.pdf",
 )
-_LINES = ("_FITTED_LINES.fits", "_MISSED_LINES.fits", "_RESIDUALS.pdf")
+_LINES = ("_FITTED_LINES.fits", "_MISSED_LINES.fits", "_RESIDUALS_{degrees}.pdf")
+#: Degrees of the documented polynomials, by a word in the name of the SOF and arm.
+_DEGREES = {
+    ("DSOL", "VIS"): "335500",
+    ("DSOL", "NIR"): "534500",
+    ("SSOL", "VIS"): "335511",
+    ("SSOL", "NIR"): "445412",
+}
 #: Endings of the files in qc/<night>/<recipe>.
 QC = {
     "soxs-mbias": (".pdf",),
@@ -151,7 +158,12 @@ def folder_of(stem):
 
 def file_names(stem, endings):
     """Names of the files of one SOF."""
+    degrees = next(
+        (d for (word, arm), d in _DEGREES.items() if f"_{arm}_" in stem and f"_{word}_" in stem), ""
+    )
     return {
-        stem.replace("_MFLAT", "_OLOC") + ".fits" if ending == "OLOC.fits" else stem + ending
+        stem.replace("_MFLAT", "_OLOC") + ".fits"
+        if ending == "OLOC.fits"
+        else stem + ending.format(degrees=degrees)
         for ending in endings
     }

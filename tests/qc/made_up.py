@@ -83,10 +83,11 @@ def solved(arm: Arm, holes: tuple[float, ...] = (0.0,), width: float = 2.0) -> S
         order=order, wavelength=wavelength, slit_index=index, slit=slit,
         predicted_x=x, predicted_y=y, x=(x + off[0]) * hidden, y=(y + off[1]) * hidden,
         x_error=0.02 * one, y_error=0.02 * one, counts=1e3 * one, peak=200 * one,
-        background=one, fwhm=1.8 * one + off[0], width=width * one, chi2=one, detected=detected,
-        seen=detected,
+        background=one, fwhm=1.8 * one + off[0], width=width * one, chi2=one,
+        sharpness=0.7 * one, roundness1=0 * one, roundness2=0 * one, npix=np.full(len(lines), 9),
+        detected=detected, seen=detected, state=np.where(detected, 0, 1),
     )  # fmt: skip
-    return Solved(answer, answer, measured, LineFit(x, y, used), 3)
+    return Solved(answer, answer, measured, LineFit(x, y, used), (3, 3))
 
 
 def pixel_map(arm: Arm) -> PixelMap:
@@ -115,8 +116,16 @@ def trace_samples(arm: Arm) -> dict[int, TraceSamples]:
     found = np.arange(len(pixel)) % 9 != 0
     used = found & (np.arange(len(pixel)) % 10 != 1)
     return {
-        n: TraceSamples(pixel, row + off, np.full(len(pixel), 0.9), off, found, used)
+        n: TraceSamples(
+            pixel, row + off, np.full(len(pixel), 0.9), off, found, used, np.full(len(pixel), 0.02)
+        )
         for n, row in rows_of(arm).items()
+    }
+
+
+def slice_wavelengths(arm: Arm) -> dict[int, np.ndarray]:
+    return {
+        n: np.linspace(*arm.orders[n].full, len(s.pixel)) for n, s in trace_samples(arm).items()
     }
 
 

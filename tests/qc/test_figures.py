@@ -14,7 +14,14 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable, PixelMap
 from soxspipe.datamodel.spectrum import OrderSpectra
 from soxspipe.instrument.arms import get_arm
-from soxspipe.qc import plot_arcs, plot_detector, plot_geometry, plot_spectra
+from soxspipe.qc import (
+    plot_arc_widths,
+    plot_arcs,
+    plot_detector,
+    plot_flat,
+    plot_geometry,
+    plot_spectra,
+)
 from tests.qc import made_up as made
 
 HOLES = (-5.5, -2.75, 0.0, 2.75, 5.5)
@@ -26,15 +33,23 @@ FIGURES = {
         made.frame(arm), made.solved(arm, HOLES), arm, made.pixel_map(arm)
     ),
     "centres": lambda arm: plot_geometry.centres(
-        made.frame(arm, 50.0), made.table(arm), made.trace_samples(arm), arm
+        made.frame(arm, 50.0),
+        made.table(arm),
+        made.trace_samples(arm),
+        made.slice_wavelengths(arm),
+        arm,
     ),
     "edges": lambda arm: plot_geometry.edges(
         made.frame(arm, 50.0), made.table(arm), made.edge_samples(arm), arm
     ),
-    "background": lambda arm: plot_geometry.background(
-        made.frame(arm, 50.0), np.full(arm.shape, 48.0), arm
+    "background": lambda arm: plot_flat.background(
+        made.frame(arm, 50.0),
+        np.full(arm.shape, 48.0),
+        np.ones(arm.shape, dtype=bool),
+        made.table(arm),
+        arm,
     ),
-    "flat": lambda arm: plot_geometry.flat(made.flat(arm), arm),
+    "flat": lambda arm: plot_flat.flat(made.flat(arm), made.table(arm), arm),
     "orders": lambda arm: plot_spectra.orders(made.spectra(arm), arm, "a star"),
     "merged": lambda arm: plot_spectra.merged(made.spectrum(arm), arm, "a star", made.spectra(arm)),
     "sky": lambda arm: plot_spectra.sky_quicklook(
@@ -72,16 +87,28 @@ MISSING = {
     "master": lambda arm: plot_detector.master(dead(arm), arm, "Master dark"),
     "solution": lambda arm: plot_arcs.solution(dead(arm), empty_solved(arm), arm, no_orders(arm)),
     "centres": lambda arm: plot_geometry.centres(
-        dead(arm), OrderTable({}, arm.dispersion_axis), {}, arm
+        dead(arm), OrderTable({}, arm.dispersion_axis), {}, {}, arm
     ),
     "centres, none found": lambda arm: plot_geometry.centres(
-        dead(arm), made.table(arm), {n: nothing(s) for n, s in made.trace_samples(arm).items()}, arm
+        dead(arm),
+        made.table(arm),
+        {n: nothing(s) for n, s in made.trace_samples(arm).items()},
+        made.slice_wavelengths(arm),
+        arm,
     ),
     "edges, none found": lambda arm: plot_geometry.edges(
         dead(arm), made.table(arm), {n: nothing(s) for n, s in made.edge_samples(arm).items()}, arm
     ),
-    "background": lambda arm: plot_geometry.background(dead(arm), np.zeros(arm.shape), arm),
-    "flat": lambda arm: plot_geometry.flat(MasterFlat(dead(arm), {}), arm),
+    "background": lambda arm: plot_flat.background(
+        dead(arm),
+        np.zeros(arm.shape),
+        np.zeros(arm.shape, dtype=bool),
+        OrderTable({}, arm.dispersion_axis),
+        arm,
+    ),
+    "flat": lambda arm: plot_flat.flat(
+        MasterFlat(dead(arm), {}), OrderTable({}, arm.dispersion_axis), arm
+    ),
     "orders": lambda arm: plot_spectra.orders(
         OrderSpectra({n: nothing(s) for n, s in made.spectra(arm).orders.items()}), arm, "a star"
     ),
@@ -136,9 +163,9 @@ def test_lines_are_counted_and_residuals_are_theirs():
     frame, res_x = figure.axes[0], figure.axes[1]
     found, used = solved.lines.detected, solved.fit.used
     labels = [text.get_text() for text in frame.get_legend().get_texts()]
-    assert f"found and used: {used.sum()}" in labels
-    assert f"found, rejected by the fit: {(found & ~used).sum()}" in labels
-    assert f"not found: {(~found).sum()}" in labels
+    assert f"used: {used.sum()}" in labels
+    assert f"rejected by the fit: {(found & ~used).sum()}" in labels
+    assert f"not seen: {(~found).sum()}" in labels
     scatter = (solved.lines.x - solved.fit.x)[used].std()
     assert f"sd {scatter:.3f}" in res_x.get_title("left")
 
@@ -147,7 +174,7 @@ def test_lines_are_counted_and_residuals_are_theirs():
 def test_resolution_is_wavelength_over_line_width(name):
     arm = made.arm_of(name)
     solved = made.solved(arm, width=2.0)
-    power = plot_arcs.resolving_power(solved, arm)
+    power = plot_arc_widths.resolving_power(solved, arm)
     found = solved.lines.detected
     assert power[found] == pytest.approx(solved.lines.wavelength[found] / (2.0 * made.NM))
     assert np.isnan(power[~found]).all()
@@ -184,7 +211,7 @@ def test_the_users_own_style_neither_shows_nor_changes():
 
 def test_naming_a_plot_does_not_load_the_plotting_library():
     code = (
-        "import sys; from soxspipe.qc import plot_arcs, plot_detector, plot_geometry, plot_spectra;"
+        "import sys; from soxspipe.qc import plot_arcs, plot_detector, plot_flat, plot_geometry;"
         "sys.exit('matplotlib' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)

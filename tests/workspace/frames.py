@@ -17,6 +17,7 @@ ARC = {"type": "LAMP,WAVE", "tech": "ECHELLE,PINHOLE", "slit": "PINHOLE", "lamp"
 TRACE = {"type": "LAMP,FLAT", "tech": "ECHELLE,PINHOLE", "slit": "PINHOLE", "lamp": "QTH"}
 FLAT = {"type": "LAMP,FLAT", "tech": "ECHELLE,SLIT", "slit": "SLIT1.0", "lamp": "QTH"}
 MULTI = {"type": "LAMP,WAVE", "tech": "ECHELLE,MULTI-PINHOLE", "slit": "MULTPIN", "lamp": "ThAr"}
+SLIT_ARC = {"type": "LAMP,WAVE", "tech": "ECHELLE,SLIT", "slit": "SLIT1.0", "lamp": "ThAr"}
 STANDARD = {"type": "STD,FLUX", "tech": "ECHELLE,SLIT,STARE", "slit": "SLIT5.0"}
 SCIENCE = {"catg": "SCIENCE", "type": "OBJECT", "tech": "ECHELLE,SLIT,STARE", "slit": "SLIT1.0"}
 NODDING = SCIENCE | {"tech": "ECHELLE,SLIT,NODDING"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.workspace.matching import fits, ranked, rule_for
+from soxspipe.workspace.matching import chosen, fits, ranked, rule_for
 from soxspipe.workspace.sets import FrameSet, RawRecord
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC).replace(tzinfo=None)
@@ -106,6 +106,30 @@ def test_darks_go_by_exposure_time_before_time():
     far = one("mdark", "far", 500, arm="NIR", exptime=300.0)
     wanted = one("stare", arm="NIR", exptime=290.0)
     assert ranked(rule_for("mdark", "stare"), [near, far], wanted) == [far, near]
+
+
+def test_two_darks_are_taken_where_none_has_the_time():
+    rule = rule_for("mdark", "stare")
+    wanted = one("stare", arm="NIR", exptime=120.0)
+
+    def taken(*times, **options):
+        sets = [one("mdark", f"d{t:g}", arm="NIR", exptime=t) for t in times]
+        return [s.stem for s in chosen(rule, sets, wanted, **{"several": True} | options)]
+
+    assert taken(20.0, 60.0, 300.0, 600.0) == ["d60", "d300"]
+    assert taken(20.0, 120.0, 300.0) == ["d120"]
+    assert taken(20.0) == ["d20"]
+    assert taken(60.0, 300.0, several=False) == ["d60"]
+    assert taken() == []
+
+
+def test_of_darks_of_one_time_the_nearest_is_taken():
+    rule = rule_for("mdark", "stare")
+    sets = [
+        one("mdark", f"{t:g} {h}", h, arm="NIR", exptime=t) for t in (60.0, 300.0) for h in (9, 2)
+    ]
+    best = chosen(rule, sets, one("stare", arm="NIR", exptime=120.0), several=True)
+    assert [s.stem for s in best] == ["60 2", "300 2"]
 
 
 def test_a_flat_of_the_deuterium_lamp_alone_comes_last():

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from soxspipe.errors import OutputError, WorkspaceError
+from soxspipe.recipes import load_all
 from soxspipe.workspace.organiser import prepare
 from tests.workspace import frames as f
 from tests.workspace.cascade import RECIPES
@@ -84,6 +85,21 @@ def test_lamp_off_frames_stay_out_of_sofs(night):
     assert tags(night, "NIR_3_MFLAT").count("LAMP,FLAT_NIR") == 5
 
 
+def test_the_slit_arc_nearest_in_time_goes_with_the_multi_pinhole_arc(night):
+    names = {}
+    for hours in (1.1, 5.0):
+        (path,) = f.write_set(night, "VIS", f.at(hours), 1, f.SLIT_ARC, exptime=30.0)
+        names[hours] = path.name
+    result = prepare(night, load_all(), YAML)
+    (run,) = [
+        r for r in result.plan.runs.values() if r.recipe == "spat_solution" and "_VIS_" in r.stem
+    ]
+    assert [frame.name for frame in run.frames.frames][1:] == [names[1.1]]
+    assert "MULTPIN" in run.stem
+    others = [r for r in result.plan.runs.values() if r is not run]
+    assert not any(frame.name in names.values() for r in others for frame in r.frames.frames)
+
+
 def test_the_dark_of_the_nearest_exposure_time_is_taken(night):
     prep(night)
     darks = dict(map(reversed, sof(night, "NIR_3_STARE_OBJ")))
@@ -152,7 +168,27 @@ def test_deuterium_flats_are_taken_if_the_settings_say_so(night):
     assert before.is_whole
     assert not any("MFLAT_D_" in stem for stem in before.plan.runs)
     (night / "soxspipe.yaml").write_text("ignore-dflats: false\n")
-    assert any("MFLAT_D_" in stem for stem in prep(night).plan.runs)
+    plan = prep(night).plan
+    # one run takes both lamps, halogen first: it names the set
+    assert not any("MFLAT_D_" in stem for stem in plan.runs)
+    (run,) = [run for stem, run in plan.runs.items() if "VIS_1X1_1_MFLAT_QTH" in stem]
+    assert [frame.lamp for frame in run.frames.frames] == ["QTH"] * 5 + ["D"] * 5
+
+
+def test_deuterium_flats_unlike_any_halogen_flats_stand_alone(night):
+    f.write_set(night, "VIS", f.at(5), 5, f.FLAT | {"lamp": "D", "slit": "SLIT5.0"})
+    prep(night)
+    (night / "soxspipe.yaml").write_text("ignore-dflats: false\n")
+    plan = prep(night).plan
+    assert any("MFLAT_D_SLIT5" in stem for stem in plan.runs)
+    assert all(len({frame.lamp for frame in run.frames.frames}) == 1 for run in plan.runs.values())
+
+
+def test_dome_flats_are_taken_if_the_settings_say_so(night):
+    f.write_set(night, "VIS", f.at(5), 5, f.FLAT | {"type": "DOME,FLAT"})
+    assert len(prep(night).plan.runs) == 13
+    (night / "soxspipe.yaml").write_text("ignore-dome-flats: false\n")
+    assert len(prep(night).plan.runs) == 14
 
 
 def bad_files(folder):

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 
+from soxspipe import recipes
 from soxspipe.datamodel.frame import Frame
 from soxspipe.errors import InputError
 from soxspipe.io.products import write_product
+from soxspipe.io.sof import file_set
+from soxspipe.workspace.run_inputs import gather
 from tests.raw_files import write_raw
 from tests.workspace.one_run import STEM, run
 
@@ -26,7 +29,6 @@ def change(workspace, **cards):
         ({"DET_OUT1_CONAD": 2.1}, "gain [e-/ADU]: 1.2 (2 frames), 2.1 (1 frames)"),
         ({"DET_CHIP_RON": 5.5}, "read noise [e-]: 3.8 (2 frames), 5.5 (1 frames)"),
         ({"EXPTIME": 7.0}, "exposure time [s]: 0 (2 frames), 7 (1 frames)"),
-        ({"INS_VISE_NAME": "SLIT5.0"}, "slit: SLIT1.0 (2 frames), SLIT5.0 (1 frames)"),
     ],
 )
 def test_a_mix_is_told(workspace, cards, told):
@@ -34,6 +36,50 @@ def test_a_mix_is_told(workspace, cards, told):
     outcome = run(workspace)
     assert (outcome.state, outcome.exit_status) == ("error", InputError.exit_status)
     assert told in outcome.message
+
+
+def test_the_slit_of_a_frame_without_light_does_not_matter(workspace):
+    change(workspace, INS_VISE_NAME="SLIT5.0")
+    assert run(workspace).state == "passed"
+
+
+def test_the_slit_of_flats_matters(tmp_path):
+    flats = [
+        write_raw(
+            tmp_path / f"flat{n}.fits",
+            n,
+            DPR_TYPE="LAMP,FLAT",
+            DPR_TECH="ECHELLE,SLIT",
+            INS_VISE_NAME=slit,
+        )
+        for n, slit in enumerate(("SLIT1.0", "SLIT5.0", "SLIT5.0"))
+    ]
+    masters = []
+    for tag in ("MASTER_BIAS_VIS", "ORDER_TAB_VIS"):
+        masters.append(tmp_path / f"{tag}.fits")
+        header = Header({"HIERARCH ESO PRO CATG": tag})
+        write_product(masters[-1], Frame(*np.zeros((3, 4, 4), dtype="f4")), header)
+    with pytest.raises(InputError, match=r"slit: SLIT1.0 \(1 frames\), SLIT5.0 \(2 frames\)"):
+        gather(recipes.load("mflat"), file_set([*flats, *masters]))
+
+
+def lamp_pair(folder, off_seconds=60.0):
+    common = {"SEQ_ARM": "NIR", "DPR_TYPE": "LAMP,WAVE", "EXPTIME": 60.0}
+    off = write_raw(folder / "off.fits", 1, DPR_TECH="IMAGE", **common | {"EXPTIME": off_seconds})
+    arc = write_raw(folder / "arc.fits", 2, DPR_TECH="ECHELLE,PINHOLE", **common)
+    return gather(recipes.load("disp_solution"), file_set([off, arc]))
+
+
+def test_a_lamp_off_frame_does_not_name_the_products(tmp_path):
+    gathered = lamp_pair(tmp_path)
+    assert gathered.first.info.file == "arc.fits"
+    assert [f.info.file for f in gathered.frames] == ["off.fits", "arc.fits"]
+
+
+def test_a_lamp_off_frame_of_another_exposure_time_is_told(tmp_path):
+    told = r"lamp off \[s\]: 30 \(1 frames\)\n.*lamp on \[s\]: 60 \(1 frames\)"
+    with pytest.raises(InputError, match=told):
+        lamp_pair(tmp_path, off_seconds=30.0)
 
 
 def test_mixed_arms(workspace):

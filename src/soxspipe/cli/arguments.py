@@ -21,7 +21,7 @@ ALIASES = {"disp_sol": "disp_solution", "spat_sol": "spat_solution"}
 #: Options that are followed by a value, for putting options behind the sub-command.
 _TAKE_VALUE = {
     *("--settings", "--output", "--batch", "--poly", "--workers"),
-    *("--arm", "--seed", "--target", "--mode", "--binning"),
+    *("--arm", "--seed", "--target", "--mode", "--binning", "--conditions"),
 }
 _SHORT_TAKE_VALUE = "sob"
 
@@ -150,6 +150,9 @@ def _add_simulation(builder: _Builder) -> None:
     )
     simulate.add_argument("--mode", choices=("stare", "nod", "offset"), default="stare")
     simulate.add_argument("--binning", choices=("1x1", "2x1", "2x2"), default="1x1", help="of VIS")
+    simulate.add_argument(
+        "--conditions", metavar="FILE", help="YAML file of what is out of the ordinary: a bad day"
+    )
     demo = builder.add("demo", "simulate a night, reduce it, and compare with the truth", "demo")
     demo.add_argument("folder", nargs="?", default="demo-night", metavar="FOLDER")
     demo.add_argument("--arm", choices=("vis", "nir", "both"), default="both")

@@ -54,9 +54,17 @@ def _range(measurement: "Measurement") -> str:
     return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}"
 
 
+#: A quality table longer than this is cut down to whole frames.
+_MOST_ROWS = 60
+
+
 def show_quality(measurements: Iterable["Measurement"]) -> None:
-    """The QC table of a run: values of whole frames first, then order by order."""
+    """The QC table of a run: values of whole frames first, then order by order if these are few; all
+    are in the database.
+    """
     ordered = sorted(measurements, key=lambda m: m.order != WHOLE_FRAME)
+    if len(ordered) > _MOST_ROWS:
+        ordered = [m for m in ordered if m.order == WHOLE_FRAME]
     rows = [
         (
             m.metric.keyword,

@@ -35,6 +35,7 @@ class Arm:
     gain              e-/ADU, used if `gain_from_header` is false or the header has none
     read_noise        e-, used if the header has none
     saturation        ADU, None if not known
+    coldest           K, what the detector cannot be colder than: lower readings are in Celsius
     merged_step       nm, step of the merged spectrum
     """
 
@@ -53,6 +54,7 @@ class Arm:
     slit_keyword: str
     simulated_keyword: str
     temperature_keyword: str
+    coldest: float
     slit_length: float
     pinholes: tuple[float, ...]
     merged_step: float
@@ -134,6 +136,7 @@ def get_arm(instrument: str, name: str) -> Arm:
         slit_keyword=facts["slit_keyword"],
         simulated_keyword=facts["simulated_keyword"],
         temperature_keyword=facts["temperature_keyword"],
+        coldest=facts["coldest"],
         slit_length=facts["slit_length"],
         pinholes=tuple(facts["pinholes"]),
         merged_step=facts["merged_step"],

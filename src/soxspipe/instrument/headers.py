@@ -90,7 +90,8 @@ def kind_of(dpr_type: str, dpr_tech: str) -> FrameKind | None:
 class ObservationInfo:
     """What the pipeline needs to know of one raw frame, in plain types.
 
-    Times are UTC; exposure time in s; `gain` in e-/ADU; `read_noise` in e-; temperatures: detector in K,
+    Times are UTC; exposure time in s; `gain` in e-/ADU; `read_noise` in e-, zero or less if the header
+    says so, which no healthy frame does; temperatures: detector in K,
     common path in C; `offset_along_slit` arcsec (NaN if not nodding). Text that is missing is "".
     """
 
@@ -146,9 +147,19 @@ class ObservationInfo:
                 return name
         return ""
 
+    @property
+    def slit_width(self) -> float:
+        """Arcsec, from the name of the slit (`SLIT1.0`); NaN for masks and blanks."""
+        digits = self.slit.removeprefix("SLIT")
+        return float(digits) if digits != self.slit and _is_number(digits) else math.nan
+
     def get_arm(self) -> Arm:
         """The arm that took the frame, at the frame's binning."""
         return get_arm(self.instrument, self.arm).binned(self.binning)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _number(header: Mapping[str, Any], key: str, default: float = math.nan) -> float:
@@ -190,6 +201,13 @@ def _mean(header: Mapping[str, Any], stem: str) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
+def _kelvin(temperature: float, arm: Arm) -> float:
+    """Detector temperature in K. Headers do not tell the scale: what is colder in K than the detector
+    can be is in Celsius. NaN stays NaN.
+    """
+    return temperature + 273.15 if temperature < arm.coldest else temperature
+
+
 def _gain(header: Mapping[str, Any], arm: Arm) -> float:
     """e-/ADU: the larger of CONAD and GAIN, whose meaning changed in time; NIR: the declared value."""
     found = [_number(header, f"ESO DET OUT1 {key}", 0.0) for key in ("CONAD", "GAIN")]
@@ -227,7 +245,6 @@ def observation_info(header: Mapping[str, Any], file: str) -> ObservationInfo:
             f"{file}: the header has no usable MJD-OBS",
             hint="repair the header or take the file out of the workspace",
         )
-    read_noise = _number(header, "ESO DET CHIP RON", 0.0)
     return ObservationInfo(
         file=file,
         instrument=instrument,
@@ -242,7 +259,7 @@ def observation_info(header: Mapping[str, Any], file: str) -> ObservationInfo:
         binning=_binning(header, arm),
         read_mode=_text(header, "ESO DET READ CURID"),
         gain=_gain(header, arm),
-        read_noise=read_noise if read_noise > 0 else arm.read_noise,
+        read_noise=_number(header, "ESO DET CHIP RON", arm.read_noise),
         slit=_text(header, arm.slit_keyword).upper(),
         lamp=lamp_name(header),
         object=_text(header, "OBJECT"),
@@ -256,7 +273,7 @@ def observation_info(header: Mapping[str, Any], file: str) -> ObservationInfo:
         dec=_number(header, "DEC"),
         airmass=_mean(header, "ESO TEL AIRM"),
         seeing=_mean(header, "ESO TEL AMBI FWHM"),
-        detector_temperature=_number(header, arm.temperature_keyword),
+        detector_temperature=_kelvin(_number(header, arm.temperature_keyword), arm),
         common_path_temperature=_number(header, "ESO INS TEMP301 VAL"),
         offset_along_slit=_number(header, "ESO SEQ CUMOFF Y"),
         offset_ra=_number(header, "ESO SEQ FIXOFF RA"),

@@ -17,13 +17,16 @@ def _read(tag: str) -> LineList:
         "data", instrument, f"{arm}_arc_lines.ecsv"
     )
     table = Table.read(source.read_text(encoding="utf-8"), format="ascii.ecsv")
+    ion = np.asarray(table["ion"], dtype=str)
     return LineList(
         order=np.asarray(table["order"], dtype="i4"),
         wavelength=np.asarray(table["wavelength"], dtype="f8"),
         suspect=np.asarray(table["suspect"], dtype=bool),
+        ion=np.where(ion == "UNK", "", ion),
+        strength=np.asarray(table["strength"], dtype="f8"),
     )
 
 
 def arc_lines(arm: Arm) -> LineList:
-    """The arc lines of an arm: order and wavelength (nm, air)."""
+    """The arc lines of an arm: order, wavelength (nm, air), ion and strength."""
     return _read(arm.tag)

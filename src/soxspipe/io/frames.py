@@ -28,6 +28,7 @@ class RawFrame:
     data     (ny, nx) float32 ADU
     margin   (n,) ADU of the columns beside the science window that see no light; empty in NIR
     datamd5  MD5 of the data unit as it is in the file, for the record
+    bad      (ny, nx) bool, defects of the detector by the bad-pixel map; None if there is no map
     """
 
     data: np.ndarray
@@ -35,6 +36,7 @@ class RawFrame:
     info: ObservationInfo
     header: Header
     datamd5: str = ""
+    bad: np.ndarray | None = None
 
 
 def read_header(path: Path) -> Header:

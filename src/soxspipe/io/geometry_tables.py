@@ -24,6 +24,9 @@ TRACES = {
     "upper": ("edgeup", "edgeup_c"),
 }
 
+#: Fields of OrderSolution that hold covariances; products of older versions lack them.
+COVARIANCES = ("x_covariance", "y_covariance")
+
 
 @dataclass(frozen=True, eq=False)
 class DispersionProduct:
@@ -55,14 +58,17 @@ def solution_hdus(product: DispersionProduct, header: Header) -> fits.HDUList:
 def read_solution(hdus: fits.HDUList) -> DispersionSolution:
     """The dispersion solution of a product."""
     orders = {}
-    for row in hdus["ORDER_SOLUTIONS"].data:
-        domains = {
+    hdu = hdus["ORDER_SOLUTIONS"]
+    for row in hdu.data:
+        values: dict[str, Any] = {
             name: (float(row[f"{name}_low"]), float(row[f"{name}_high"]))
             for name in ("wavelength", "slit", "lines")
         }
-        orders[int(row["order"])] = OrderSolution(
-            x=np.array(row["x"], dtype="f8"), y=np.array(row["y"], dtype="f8"), **domains
-        )
+        values |= {axis: np.array(row[axis], dtype="f8") for axis in ("x", "y")}
+        values |= {
+            name: _read_covariance(row, name) for name in COVARIANCES if name in hdu.columns.names
+        }
+        orders[int(row["order"])] = OrderSolution(**values)
     return DispersionSolution(orders)
 
 
@@ -85,6 +91,8 @@ def read_table(hdus: fits.HDUList) -> OrderTable:
     for row in hdu.data:
         series = {name: np.array(row[name], dtype="f8") for name in TRACES}
         known: dict[str, Any] = {n: None if np.isnan(c).all() else c for n, c in series.items()}
+        if "error" in hdu.columns.names:  # products of older versions lack it
+            known["error"] = None if np.isnan(row["error"]).all() else np.array(row["error"], "f8")
         domain = (float(row["domain_low"]), float(row["domain_high"]))
         orders[int(row["order"])] = OrderTrace(domain=domain, **known)
     return OrderTable(orders, str(hdu.header["DISPAXIS"]).lower())
@@ -132,9 +140,35 @@ def _series(solution: DispersionSolution) -> fits.BinTableHDU:
                 array=padded,
             )
         )
+    columns += [column for name in COVARIANCES for column in _covariances(name, rows)]
     hdu = fits.BinTableHDU.from_columns(columns, name="ORDER_SOLUTIONS")
     hdu.header["COMMENT"] = "Chebyshev series in wavelength (rows) and slit (columns), per order"
     return hdu
+
+
+def _covariances(name: str, rows: list[OrderSolution]) -> list[fits.Column]:
+    """A column of covariances (w, s, w, s), padded with zeros; NaN for an order without. No column if no
+    order has one.
+    """
+    known = [c for c in (getattr(row, name) for row in rows) if c is not None]
+    if not known:
+        return []
+    n, m = np.max([c.shape[:2] for c in known], axis=0)
+    padded = np.zeros((len(rows), n, m, n, m))
+    for out, row in zip(padded, rows, strict=True):
+        covariance = getattr(row, name)
+        if covariance is None:
+            out[:] = np.nan
+        else:
+            i, k = covariance.shape[:2]
+            out[:i, :k, :i, :k] = covariance
+    dim = f"({m},{n},{m},{n})"
+    return [fits.Column(name, f"{(n * m) ** 2}D", unit="pixel2", dim=dim, array=padded)]
+
+
+def _read_covariance(row: fits.FITS_record, name: str) -> np.ndarray | None:
+    covariance = np.array(row[name], dtype="f8")
+    return None if np.isnan(covariance).any() else covariance
 
 
 def _documented_traces(
@@ -183,7 +217,7 @@ def _traces(table: OrderTable) -> fits.BinTableHDU:
         fits.Column("domain_low", "D", unit="pixel", array=[r.domain[0] for r in rows]),
         fits.Column("domain_high", "D", unit="pixel", array=[r.domain[1] for r in rows]),
     ]
-    for name in TRACES:
+    for name in (*TRACES, "error"):
         series = [getattr(r, name) for r in rows]
         n = max(1, *(0 if c is None else len(c) for c in series))
         padded = np.zeros((len(rows), n))
@@ -195,5 +229,5 @@ def _traces(table: OrderTable) -> fits.BinTableHDU:
         columns.append(fits.Column(name, f"{n}D", unit="pixel", array=padded))
     hdu = fits.BinTableHDU.from_columns(columns, name="ORDER_TRACES")
     hdu.header["DISPAXIS"] = (table.dispersion_axis, "detector axis along dispersion")
-    hdu.header["COMMENT"] = "Chebyshev series over the domain, per order"
+    hdu.header["COMMENT"] = "Chebyshev series over the domain, per order; error: 1 sigma, of centre"
     return hdu

@@ -1,6 +1,7 @@
 """Image products: Frame, MasterFlat and PixelMap as FITS extensions."""
 
 from collections.abc import Mapping
+from enum import IntFlag
 
 import numpy as np
 from astropy.io import fits
@@ -8,7 +9,7 @@ from astropy.io.fits import Header
 
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
-from soxspipe.datamodel.geometry import PixelMap
+from soxspipe.datamodel.geometry import MapFlag, PixelMap
 
 
 def frame_hdus(frame: Frame, header: Header) -> fits.HDUList:
@@ -17,9 +18,7 @@ def frame_hdus(frame: Frame, header: Header) -> fits.HDUList:
     primary.header["EXTNAME"] = "FLUX"
     _set_unit(primary, frame.unit)
     errors = np.sqrt(np.maximum(frame.variance, 0.0))
-    flags = _image(frame.flags, "FLAGS")
-    for name, bit in PixelFlag.__members__.items():
-        flags.header[f"FLAG{int(bit)}"] = (name, f"meaning of bit {int(bit).bit_length() - 1}")
+    flags = _flag_image(frame.flags, "FLAGS", PixelFlag)
     return fits.HDUList(
         [
             primary,
@@ -71,7 +70,9 @@ def read_flat(hdus: fits.HDUList) -> MasterFlat:
 
 
 def map_hdus(pixel_map: PixelMap, header: Header) -> fits.HDUList:
-    """WAVELENGTH (float64: float32 would spoil 1e-3 px), SLIT, ORDER and the table RELIABLE."""
+    """WAVELENGTH (float64: float32 would spoil 1e-3 px), SLIT, ORDER, the table RELIABLE; ERROR (nm) and
+    QUAL (bits of MapFlag) if the map has them.
+    """
     primary = fits.PrimaryHDU(pixel_map.wavelength.astype("f8"), header=header)
     primary.header["EXTNAME"] = "WAVELENGTH"
     _set_unit(primary, "nm")
@@ -82,7 +83,7 @@ def map_hdus(pixel_map: PixelMap, header: Header) -> fits.HDUList:
         fits.Column("wavelength_low", "D", unit="nm", array=ranges[:, 0]),
         fits.Column("wavelength_high", "D", unit="nm", array=ranges[:, 1]),
     ]
-    return fits.HDUList(
+    hdus = fits.HDUList(
         [
             primary,
             _image(pixel_map.slit.astype("f4"), "SLIT", "arcsec"),
@@ -90,6 +91,11 @@ def map_hdus(pixel_map: PixelMap, header: Header) -> fits.HDUList:
             fits.BinTableHDU.from_columns(columns, name="RELIABLE"),
         ]
     )
+    if pixel_map.error is not None:
+        hdus.append(_image(pixel_map.error.astype("f4"), "ERROR", "nm"))
+    if pixel_map.quality is not None:
+        hdus.append(_flag_image(pixel_map.quality.astype("u1"), "QUAL", MapFlag))
+    return hdus
 
 
 def read_map(hdus: fits.HDUList) -> PixelMap:
@@ -108,7 +114,17 @@ def read_map(hdus: fits.HDUList) -> PixelMap:
         slit=np.asarray(hdus["SLIT"].data, dtype="f4"),
         order=np.asarray(hdus["ORDER"].data, dtype="i2"),
         reliable=reliable,
+        error=np.asarray(hdus["ERROR"].data, dtype="f4") if "ERROR" in hdus else None,
+        quality=np.asarray(hdus["QUAL"].data, dtype="u1") if "QUAL" in hdus else None,
     )
+
+
+def _flag_image(data: np.ndarray, name: str, flags: type[IntFlag]) -> fits.ImageHDU:
+    """An image of bits, their meaning in the header."""
+    hdu = _image(data, name)
+    for flag, bit in flags.__members__.items():
+        hdu.header[f"FLAG{int(bit)}"] = (flag, f"meaning of bit {int(bit).bit_length() - 1}")
+    return hdu
 
 
 def _image(data: np.ndarray, name: str, unit: str = "") -> fits.ImageHDU:

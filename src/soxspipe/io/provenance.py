@@ -41,12 +41,24 @@ class Provenance:
 
     recipe       settings block name, `soxs-mflat`
     parameters   every setting by its documented name
+    cards        further cards, keyword -> (value, comment)
     """
 
     recipe: str
     raw: Sequence[Used] = ()
     calibrations: Sequence[Used] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    cards: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+
+
+def raw_files_of(header: Header) -> list[Used]:
+    """The raw files a product was made of, as its header names them."""
+    stem = "ESO PRO REC1 RAW"
+    found: list[Used] = []
+    while f"{stem}{len(found) + 1} NAME" in header:
+        facts = (header.get(f"{stem}{len(found) + 1} {k}", "") for k in ("NAME", "CATG", "DATAMD5"))
+        found.append(Used(*map(str, facts)))
+    return found
 
 
 def product_header(
@@ -129,7 +141,7 @@ def _provenance(of: Provenance) -> dict[str, tuple[Any, str]]:
         cards[f"{stem} PARAM{number} NAME"] = (name, "")
         text = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         cards[f"{stem} PARAM{number} VALUE"] = (text, "")
-    return cards
+    return cards | dict(of.cards)
 
 
 def _quality(measurements: Iterable[Measurement]) -> dict[str, tuple[Any, str]]:

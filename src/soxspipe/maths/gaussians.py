@@ -13,12 +13,16 @@ from numba import njit
 N_SPOT = 6
 _SQRT2 = math.sqrt(2.0)
 _NORM = 1.0 / math.sqrt(2.0 * math.pi)
+#: Least width of a spot, pixels: binned ones can be narrow.
+NARROWEST = 0.15
+#: A wing is followed this far, in pixels.
+_WING = 7
 #: Keeps normal matrices of stamps without light invertible; far below any real weight.
 _RIDGE = 1e-10
 
 
 @njit(cache=True)
-def _profile(centre, sigma, start, n, value, d_centre, d_sigma):  # type: ignore[no-untyped-def]
+def profile(centre, sigma, start, n, value, d_centre, d_sigma):  # type: ignore[no-untyped-def]
     """Integral of a unit Gaussian over n pixels from `start`, and its derivatives."""
     inverse = 1.0 / sigma
     low = (start - 0.5 - centre) * inverse
@@ -41,8 +45,8 @@ def _normal_equations(  # type: ignore[no-untyped-def]
     """chi2 at `p`, filling J^T W J and J^T W r. Pixels of zero weight do not count."""
     ix, dx, sx = work[0], work[1], work[2]
     iy, dy, sy = work[3], work[4], work[5]
-    _profile(p[1], p[3], x0, nx, ix, dx, sx)
-    _profile(p[2], p[4], y0, ny, iy, dy, sy)
+    profile(p[1], p[3], x0, nx, ix, dx, sx)
+    profile(p[2], p[4], y0, ny, iy, dy, sy)
     matrix[:] = 0.0
     vector[:] = 0.0
     jacobian = work[6]
@@ -87,7 +91,7 @@ def _fit_one(data, weight, x0, y0, nx, ny, p, shape_fixed, max_rounds):  # type:
             damped[a, a] = damped[a, a] * (1.0 + damping) + _RIDGE
         step = np.linalg.solve(damped, vector)
         trial = p + step
-        if not (0.3 < trial[3] < 6.0 and 0.3 < trial[4] < 6.0):
+        if not (NARROWEST < trial[3] < 6.0 and NARROWEST < trial[4] < 6.0):
             damping *= 10.0
             if damping > 1e8:
                 break
@@ -176,7 +180,7 @@ def fit_spots(
     errors, chi2 = np.full((n, N_SPOT), np.nan), np.full(n, np.nan)
     if inside.any():
         good = stamps[inside].reshape(inside.sum(), -1)
-        background = np.nanpercentile(good, 20, axis=1)
+        background = _low_value(good)
         counts = np.nansum(good - background[:, None], axis=1)
         parameters[inside] = np.column_stack(
             [counts, x[inside], y[inside], np.full((inside.sum(), 2), sigma), background]
@@ -197,85 +201,34 @@ def fit_spots(
     return parameters, errors, chi2
 
 
-@njit(cache=True)
-def _paint(image, corner, nx, ny, p, sign):  # type: ignore[no-untyped-def]
-    """Add (sign +1) or take away (-1) one spot without its background, on a window around it."""
-    profile_x, profile_y = np.zeros(nx), np.zeros(ny)
-    unused_x, unused_y = np.zeros(nx), np.zeros(ny)
-    _profile(p[1], p[3], corner[0], nx, profile_x, unused_x, unused_x)
-    _profile(p[2], p[4], corner[1], ny, profile_y, unused_y, unused_y)
-    for j in range(ny):
-        for i in range(nx):
-            row, column = corner[1] + j, corner[0] + i
-            if 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
-                image[row, column] += sign * p[0] * profile_x[i] * profile_y[j]
+def _low_value(stamps: np.ndarray) -> np.ndarray:
+    """A fifth of the finite pixels of each row (n, m) are below this; (n,)."""
+    ordered = np.sort(stamps, axis=1)  # NaN come last
+    rank = 0.2 * (np.isfinite(stamps).sum(axis=1) - 1)
+    return np.asarray(ordered[np.arange(len(stamps)), np.maximum(rank, 0.0).astype("i8")])
 
 
 @njit(cache=True)
-def _refit_in_company(  # type: ignore[no-untyped-def]
-    residual, weight, hx, hy, parameters, errors, chi2, rounds, reach
-):
-    """Gauss-Seidel over spots: each is fitted to what its neighbours' models leave."""
-    wide = 2 * reach + 1
-    ny, nx = residual.shape
-    outer = np.zeros(2, dtype=np.int64)
-    for k in range(parameters.shape[0]):
-        if math.isfinite(parameters[k, 0]):
-            outer[0] = round(parameters[k, 1]) - reach
-            outer[1] = round(parameters[k, 2]) - reach
-            _paint(residual, outer, wide, wide, parameters[k], -1.0)
-    for _ in range(rounds):
-        for k in range(parameters.shape[0]):
-            p = parameters[k]
-            if not math.isfinite(p[0]):
-                continue
-            cx, cy = round(p[1]), round(p[2])
-            if cx - hx < 0 or cy - hy < 0 or cx + hx >= nx or cy + hy >= ny:
-                continue
-            outer[0], outer[1] = cx - reach, cy - reach
-            _paint(residual, outer, wide, wide, p, 1.0)
-            trial = p.copy()
-            value, covariance = _fit_one(
-                residual, weight, cx - hx, cy - hy, 2 * hx + 1, 2 * hy + 1, trial, False, 20
-            )
-            if abs(trial[1] - p[1]) < 1.5 and abs(trial[2] - p[2]) < 1.5 and trial[0] > 0.0:
-                p[:] = trial
-                used = (weight[cy - hy : cy + hy + 1, cx - hx : cx + hx + 1] > 0.0).sum()
-                chi2[k] = value / max(used - N_SPOT, 1)
-                for a in range(6):
-                    errors[k, a] = math.sqrt(max(covariance[a, a], 0.0))
-            _paint(residual, outer, wide, wide, p, -1.0)
+def integrals(spot, x0, y0, nx, ny, q):  # type: ignore[no-untyped-def]
+    """Integrals over columns, q[0:3], and rows, q[3:6], of a stamp: value, d/dcentre, d/dsigma."""
+    profile(spot[1], spot[3], x0, nx, q[0], q[1], q[2])
+    profile(spot[2], spot[4], y0, ny, q[3], q[4], q[5])
 
 
-def fit_blended_spots(
-    data: np.ndarray,
-    weight: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    half_width: tuple[int, int],
-    sigma: float,
-    rounds: int = 2,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As fit_spots, but each spot is fitted together with its neighbours.
+@njit(cache=True)
+def shape_at(q, covariance, j, i):  # type: ignore[no-untyped-def]
+    """Share of a spot's light in one pixel of the stamp."""
+    return q[0, i] * q[3, j] + covariance * q[1, i] * q[4, j]
 
-    The wings of the next pinhole 4 pixels away shift a lone fit by hundredths of a pixel; here every
-    spot is refitted `rounds` times on the image from which all other spots' models are subtracted.
-    """
-    parameters, errors, chi2 = fit_spots(data, weight, x, y, half_width=half_width, sigma=sigma)
-    lone = ~((parameters[:, 0] > 3.0 * errors[:, 0]) & (np.abs(parameters[:, 1] - x) < 4.0))
-    lone |= ~(np.abs(parameters[:, 2] - y) < 4.0)
-    company = np.where(lone[:, None], np.nan, parameters)
-    hx, hy = half_width
-    _refit_in_company(
-        np.array(data, dtype="f8"),
-        np.ascontiguousarray(weight, dtype="f8"),
-        hx,
-        hy,
-        company,
-        errors,
-        chi2,
-        rounds,
-        max(hx, hy) + 3,
-    )
-    return company, errors, np.where(lone, np.nan, chi2)
+
+@njit(cache=True)
+def paint(image, spot, sign):  # type: ignore[no-untyped-def]
+    """Add (sign +1) or take away (-1) one spot (6,), without its background."""
+    ny, nx = image.shape
+    n = 2 * _WING + 1
+    x0, y0 = round(spot[1]) - _WING, round(spot[2]) - _WING
+    q = np.zeros((6, n))
+    integrals(spot, x0, y0, n, n, q)
+    for j in range(max(0, -y0), min(n, ny - y0)):
+        for i in range(max(0, -x0), min(n, nx - x0)):
+            image[y0 + j, x0 + i] += sign * spot[0] * shape_at(q, spot[5], j, i)

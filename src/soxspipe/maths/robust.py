@@ -38,6 +38,18 @@ def running_median(values: np.ndarray, window: int) -> np.ndarray:
 
 
 @njit(cache=True)
+def median_of_first(values, n):  # type: ignore[no-untyped-def]
+    """Median of the first n > 0 entries, few of them; they get sorted. For compiled callers."""
+    for i in range(1, n):
+        key, j = values[i], i - 1
+        while j >= 0 and values[j] > key:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = key
+    return values[n // 2] if n % 2 else 0.5 * (values[n // 2 - 1] + values[n // 2])
+
+
+@njit(cache=True)
 def _medians(image, use, rows, columns, half_rows, half_columns, out):  # type: ignore[no-untyped-def]
     ny, nx = image.shape
     values = np.empty((2 * half_rows + 1) * (2 * half_columns + 1))
@@ -50,7 +62,7 @@ def _medians(image, use, rows, columns, half_rows, half_columns, out):  # type: 
                 if use[j, i] and (j != rows[k] or i != columns[k]):
                     values[n] = image[j, i]
                     n += 1
-        out[k] = np.median(values[:n]) if n > 0 else np.nan
+        out[k] = median_of_first(values, n) if n > 0 else np.nan
 
 
 def median_around(

@@ -8,8 +8,7 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.instrument.arms import Arm
 from soxspipe.maths.robust import mad_sigma
-from soxspipe.qc import drawing, pixel_grid, style
-from soxspipe.science.wavelength.dispersion import scale_at
+from soxspipe.qc import drawing, pixel_grid, plot_arc_widths, style
 from soxspipe.science.wavelength.solve import Solved
 
 if TYPE_CHECKING:
@@ -21,8 +20,15 @@ _CLOSE_UP = (64, 130)
 
 
 @style.drawn
-def solution(frame: Frame, solved: Solved, arm: Arm, pixel_map: PixelMap | None = None) -> "Figure":
-    """Lines on the frame, residuals, resolution and widths; with a pixel map its grid, too.
+def solution(
+    frame: Frame,
+    solved: Solved,
+    arm: Arm,
+    pixel_map: PixelMap | None = None,
+    slit_fwhm: np.ndarray | None = None,
+) -> "Figure":
+    """Lines on the frame, residuals, resolution and widths; with a pixel map its grid, too, and with a
+    slit arc the widths (n,) of its lines, pixels.
 
     frame : (ny, nx) the arc, electrons. Residuals are measured minus fitted position.
     """
@@ -30,7 +36,12 @@ def solution(frame: Frame, solved: Solved, arm: Arm, pixel_map: PixelMap | None 
     frames = style.frame_rows(arm, 1 if pixel_map is None else 2)
     close_ups: list[style.Row] = [] if pixel_map is None else [(1.9, (1.0, 1.0, 1.0))]
     plots: list[style.Row] = [(1.45, (2.6, 1.0)), (1.45, (2.6, 1.0)), (1.7, (2.6, 1.0))]
-    figure, panels = style.page(style.heading(arm, what), [*frames, *close_ups, *plots])
+    maps: list[style.Row] = [(1.7, (1.0, 1.0))]
+    rows = [*frames, *close_ups, *plots, *maps]
+    # side by side, the key of the frame takes two lines
+    figure, panels = style.page(
+        style.heading(arm, what), rows, top=0.6 if len(frames[0][1]) == 1 else 0.78
+    )
 
     image = arm.along_rows(np.where(frame.good, frame.data, np.nan))
     noise = mad_sigma(image[::7, ::5])
@@ -44,15 +55,23 @@ def solution(frame: Frame, solved: Solved, arm: Arm, pixel_map: PixelMap | None 
             _close_up(panel, image, noise, share, solved, pixel_map, arm)
 
     colours = style.order_colours(int(n) for n in np.unique(solved.lines.order))
-    (res_x, cloud), (res_y, widths), (resolution, counts) = panels[-3:]
+    (res_x, cloud), (res_y, widths), (resolution, counts), (sharpness, slit) = panels[-4:]
     _residuals(res_x, solved, "x", colours)
     _residuals(res_y, solved, "y", colours)
     _cloud(cloud, solved, colours)
-    _widths(widths, solved)
-    _resolution(resolution, solved, colours, arm)
+    plot_arc_widths.histogram(widths, solved)
+    plot_arc_widths.resolution(resolution, solved, colours, arm)
     bars = [(where, colour) for _, where, colour, _ in _kinds(solved)]
-    drawing.order_bars(counts, solved.lines.order, colours, arm, (bars[1], bars[2], bars[0]))
-    counts.set_title("pinhole images: used, rejected, not found")
+    drawing.order_bars(
+        counts, solved.lines.order, colours, arm, (bars[1], bars[2], bars[3], bars[0])
+    )
+    counts.set_title("images: used, rejected, not measured")
+    plot_arc_widths.width_map(sharpness, solved, arm)
+    if slit_fwhm is None:
+        plot_arc_widths.width_along(slit, solved, solved.lines.width, colours, "pinhole")
+    else:
+        plot_arc_widths.width_along(slit, solved, slit_fwhm, colours, "slit")
+        plot_arc_widths.slit_resolution(resolution, solved, slit_fwhm, arm)
     return figure
 
 
@@ -79,9 +98,10 @@ def _kinds(solved: Solved) -> list[tuple[str, np.ndarray, str, str]]:
     """Label, selection, colour and marker of lines used, rejected and missing."""
     found, used = solved.lines.detected, solved.fit.used
     return [
-        ("not found", ~found, style.STEEL, "+"),
-        ("found and used", found & used, style.GREEN, "."),
-        ("found, rejected by the fit", found & ~used, style.RED, "x"),
+        ("not seen", ~found & ~solved.lines.seen, style.STEEL, "+"),
+        ("used", found & used, style.GREEN, "."),
+        ("rejected by the fit", found & ~used, style.RED, "x"),
+        ("blended, saturated or odd", ~found & solved.lines.seen, style.BLUE, "x"),
     ]
 
 
@@ -102,7 +122,7 @@ def _frame(
     limits = panel.get_xlim(), panel.get_ylim()
     _mark(panel, solved, arm, 3.0 if len(solved.lines) < 1500 else 1.8)
     panel.set(xlim=limits[0], ylim=limits[1])
-    drawing.key(panel, 3)
+    drawing.key(panel, 4 if drawing.inches(panel)[1] > 6.0 else 2)
     style.detector_labels(panel, arm, "")
 
 
@@ -196,52 +216,3 @@ def _cloud(panel: "Axes", solved: Solved, colours: dict[int, Any]) -> None:
     panel.set(xlabel="residual in x [pixel]", ylabel="residual in y [pixel]")
     if fit.used.any():
         panel.set_title(f"sd {np.std(dx[fit.used]):.3f}, {np.std(dy[fit.used]):.3f} pixel")
-
-
-def _resolution(panel: "Axes", solved: Solved, colours: dict[int, Any], arm: Arm) -> None:
-    lines, used = solved.lines, solved.fit.used
-    power = resolving_power(solved, arm)
-    drawing.dots(panel, lines.wavelength, power, lines.order, used, colours)
-    for number, colour in colours.items():
-        own = used & (lines.order == number) & np.isfinite(power)
-        if not own.any():
-            continue
-        ends = lines.wavelength[own].min(), lines.wavelength[own].max()
-        level = float(power[own].mean())
-        panel.plot(ends, (level, level), color=style.DARK, linewidth=1.0)
-        panel.annotate(
-            style.label_of(arm, number),
-            (sum(ends) / 2, 0.03),
-            color=colour,
-            size=8,
-            weight="bold",
-            ha="center",
-            xycoords=("data", "axes fraction"),
-        )
-    panel.set(xlabel="wavelength [nm]", ylabel="R")
-    low, high = style.robust_limits(power[used], 0.5, 99.5, margin=0.25)
-    panel.set_ylim(max(low, 0.0), high)
-    shown = power[used & np.isfinite(power)]
-    middle = f", median {np.median(shown):.0f}" if shown.size else ""
-    panel.set_title(
-        f"resolution of each line through the pinhole{middle}; bars: means of the orders"
-    )
-
-
-def resolving_power(solved: Solved, arm: Arm) -> np.ndarray:
-    """Wavelength over line width, (n,); the width from the fitted Gaussian along dispersion."""
-    lines = solved.lines
-    return lines.wavelength / (lines.width * scale_at(solved.solution, lines, arm.dispersion_axis))
-
-
-def _widths(panel: "Axes", solved: Solved) -> None:
-    fwhm = solved.lines.fwhm[solved.fit.used]
-    fwhm = fwhm[np.isfinite(fwhm)]
-    panel.set(xlabel="FWHM [pixel]", ylabel="pinhole images")
-    if fwhm.size == 0:
-        style.note(panel, "nothing measured")
-        return
-    low, high = style.robust_limits(fwhm, 0.5, 99.5, margin=0.15)
-    panel.hist(fwhm, bins=40, range=(low, high), color=style.BLUE)
-    panel.axvline(float(np.median(fwhm)), color=style.RED, linewidth=1.0)
-    panel.set_title(f"FWHM: median {np.median(fwhm):.3f}, sd {np.std(fwhm):.3f} pixel")

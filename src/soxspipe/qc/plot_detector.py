@@ -6,6 +6,7 @@ import numpy as np
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.instrument.arms import Arm
+from soxspipe.maths.blocks import smooth_level
 from soxspipe.maths.robust import mad_sigma
 from soxspipe.qc import drawing, style
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Side of the blocks, pixels, that tell the smooth level; span of the histogram, in errors.
+_BLOCK, _SPAN = 32, (-8.0, 16.0)
+
 
 @style.drawn
 def master(frame: Frame, arm: Arm, title: str) -> "Figure":
-    """The frame, its flagged pixels, collapsed profiles along both axes, and its histogram.
+    """The frame, its flagged pixels, collapsed profiles along both axes, and its noise beside the
+    expected one.
 
     frame : (ny, nx). title : what it is, without instrument and arm.
     """
@@ -38,7 +43,7 @@ def master(frame: Frame, arm: Arm, title: str) -> "Figure":
         _profile(panel, image, axis)
         panel.set(xlabel=f"{name} [pixel]", ylabel=f"level [{unit}]")
         panel.set_title(f"mean over {across if axis == 0 else along}")
-    _histogram(histogram, image, unit)
+    _histogram(histogram, frame)
     return figure
 
 
@@ -77,25 +82,31 @@ def _profile(panel: "Axes", image: np.ndarray, axis: int) -> None:
     panel.set_ylim(*style.robust_limits(mean, 0.2, 99.8, margin=0.25))
 
 
-def _histogram(panel: "Axes", image: np.ndarray, unit: str) -> None:
-    """Values within eight robust sigmas, and the normal curve of that sigma."""
-    values = image[np.isfinite(image)]
-    panel.set(xlabel=f"value [{unit}]", ylabel="pixels per bin")
-    if values.size == 0:
+def _histogram(panel: "Axes", frame: Frame) -> None:
+    """Values above the smooth level in units of their errors, beside the normal curve of width 1."""
+    panel.set(xlabel="(value - smooth level) / its error", ylabel="pixels per bin")
+    if not frame.good.any():
         style.note(panel, "no good pixel")
         return
-    centre, sigma = float(np.median(values)), mad_sigma(values)
-    half = 8 * sigma if sigma > 0 else max(abs(centre), 1.0)
-    # fine bins under a triangle: coarse ones beat with the steps of the converter
-    fine, edges = np.histogram(values, bins=480, range=(centre - half, centre + half))
-    window = np.convolve(np.ones(8), np.ones(8)) / 8
-    count, x = np.convolve(fine, window, mode="same"), 0.5 * (edges[1:] + edges[:-1])
-    panel.fill_between(x, count, 0.01, color=style.SKY, linewidth=0)
-    if sigma > 0:
-        normal = np.exp(-0.5 * ((x - centre) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
-        panel.plot(x, values.size * 8 * (x[1] - x[0]) * normal, color=style.RED, label="normal")
-        panel.legend(loc="upper right")
+    noise = np.sqrt(np.maximum(frame.variance, 1e-12))
+    away = (frame.data - smooth_level(frame.data, _BLOCK)) / noise
+    good, flagged = away[frame.good], away[~frame.good]
+    width = mad_sigma(good)
+    low, high = _SPAN
+    edges = np.linspace(low, high, 8 * int(high - low) + 1)
+    x, bins = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
+    count = np.histogram(good, edges)[0]
+    panel.fill_between(x, count, 0.01, step="mid", color=style.SKY, linewidth=0, label="good")
+    if flagged.size:
+        bad = np.histogram(np.clip(flagged, low, high), edges)[0]
+        panel.step(x, bad, where="mid", color=style.RED, label="flagged")
+    normal = np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
+    panel.plot(x, good.size * bins * normal, color=style.DARK, label="expected")
+    panel.legend(loc="upper right")
     panel.set_yscale("log")
     panel.set_ylim(0.7, max(count.max(), 1) * 4)
-    panel.set_xlim(centre - half, centre + half)
-    panel.set_title(f"median {centre:.4g} {unit}, sigma {sigma:.3g} {unit} (from the MAD)")
+    panel.set_xlim(low, high)
+    panel.set_title(f"noise {width:.3f} of the expected")
+    beyond = int(np.count_nonzero(flagged > high))
+    if beyond:
+        style.note(panel, f"{beyond} beyond {high:g}", corner="lower right")

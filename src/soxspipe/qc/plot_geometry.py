@@ -1,11 +1,10 @@
-"""Order centres, order edges, scattered light and the flat field."""
+"""Order centres and order edges."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable, OrderTrace
 from soxspipe.instrument.arms import Arm
@@ -23,13 +22,18 @@ _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 @style.drawn
 def centres(
-    frame: Frame, table: OrderTable, samples: Mapping[int, TraceSamples], arm: Arm
+    frame: Frame,
+    table: OrderTable,
+    samples: Mapping[int, TraceSamples],
+    wavelengths: Mapping[int, np.ndarray],
+    arm: Arm,
 ) -> "Figure":
-    """Slices and traces on the pinhole flat, residuals and widths along the orders.
+    """Slices and traces on the pinhole flat, residuals, widths and errors of the traces.
 
-    frame : (ny, nx) electrons. samples : slices by order number.
+    frame : (ny, nx) electrons. samples : slices by order number; wavelengths : of each slice, nm.
     """
-    rows: list[style.Row] = [*style.frame_rows(arm, 1), (1.5, (3.2, 1.0)), (1.5, (3.2, 1.0))]
+    lower: list[style.Row] = [(1.5, (3.2, 1.0))] * 3
+    rows: list[style.Row] = [*style.frame_rows(arm, 1), *lower]
     figure, panels = style.page(style.heading(arm, "order centres"), rows)
     colours = style.order_colours(samples)
     pixel, position, residual, sigma, found, used = (
@@ -38,20 +42,19 @@ def centres(
     )
     found, used = found.astype(bool), used.astype(bool)
     order = _orders(samples)
-
+    kinds = (
+        ("found", found & used, position, style.GREEN, "o"),
+        ("found, off the fit", found & ~used, position, style.ORANGE, "D"),
+        # where nothing was found, the slice is marked on the trace
+        ("not found", ~found, position - residual, style.RED, "x"),
+    )
     panel = panels[0][0]
     _orders_image(panel, frame, table, colours, arm)
     limits = panel.get_xlim(), panel.get_ylim()
     for trace in table.orders.values():
         along = _along(trace)
         panel.plot(along, trace.at("centre", along), color=style.BLUE, linewidth=0.5)
-    # where nothing was found, the slice is marked on the trace
-    fitted = position - residual
-    for label, where, height, colour, marker in (
-        ("found", found & used, position, style.GREEN, "o"),
-        ("found, rejected by the fit", found & ~used, position, style.ORANGE, "D"),
-        ("not found", ~found, fitted, style.RED, "x"),
-    ):
+    for label, where, height, colour, marker in kinds:
         drawing.marks(panel, pixel[where], height[where], marker, colour, size=2.6, label=label)
     panel.set(xlim=limits[0], ylim=limits[1])
     drawing.key(panel, 3)
@@ -61,20 +64,54 @@ def centres(
     text = style.spread_note(residual[used], "pixel")
     _residual_row(panels[1], pixel, residual, order, used, colours, arm)
     panels[1][0].set(title=f"{across}, measured - fitted: {text}", ylabel="residual [pixel]")
-    panel = panels[2][0]
-    fwhm = _FWHM * sigma
-    drawing.dots(panel, pixel, fwhm, order, used, colours)
-    panel.set(xlim=panels[0][0].get_xlim(), ylim=style.robust_limits(fwhm[used], margin=0.3))
-    panel.set(xlabel=_along_name(arm), ylabel="FWHM [pixel]", title="width of the trace")
-    drawing.order_bars(
-        panels[2][1],
-        order,
-        colours,
-        arm,
-        ((found & used, style.GREEN), (found & ~used, style.ORANGE), (~found, style.RED)),
-    )
-    panels[2][1].set_title("slices: used, rejected, not found")
+    wavelength = np.concatenate([wavelengths[n] for n in samples]) if samples else np.empty(0)
+    _width_row(panels[2], wavelength, _FWHM * sigma, order, used, colours, arm)
+    _error_panel(panels[3][0], table, colours, arm)
+    bars = [(where, colour) for _, where, _, colour, _ in kinds]
+    drawing.order_bars(panels[3][1], order, colours, arm, bars)
+    panels[3][1].set_title("slices: found, off the fit, not found")
     return figure
+
+
+def _width_row(
+    row: "list[Axes]",
+    wavelength: np.ndarray,
+    fwhm: np.ndarray,
+    order: np.ndarray,
+    used: np.ndarray,
+    colours: Mapping[int, Any],
+    arm: Arm,
+) -> None:
+    """Width of the trace against wavelength, and its median and scatter by order."""
+    panel, by_order = row
+    limits = style.robust_limits(fwhm[used], 1, 99, margin=0.4)
+    drawing.dots(panel, wavelength, fwhm, order, used, colours)
+    panel.set(ylim=limits, xlabel="wavelength [nm]", ylabel="FWHM [pixel]")
+    panel.set_title(f"width of the trace: median {style.median(fwhm[used]):.2f} pixel")
+    for place, (number, colour) in enumerate(colours.items()):
+        values = fwhm[used & (order == number)]
+        if values.size:
+            by_order.errorbar(
+                place, np.median(values), mad_sigma(values), fmt="o", color=colour, markersize=3.5
+            )
+    labels = [style.label_of(arm, n) for n in colours]
+    by_order.set_xticks(range(len(labels)), labels, size=7 if len(labels) < 10 else 6)
+    by_order.set(ylim=limits, xlabel="order", title="median and scatter")
+
+
+def _error_panel(panel: "Axes", table: OrderTable, colours: Mapping[int, Any], arm: Arm) -> None:
+    """1-sigma error of the fitted centre along each order."""
+    known = {n: t for n, t in table.orders.items() if t.error is not None}
+    top = 1e-4
+    for number, trace in known.items():
+        error = np.maximum(trace.at("error", _along(trace)), 1e-6)
+        panel.plot(_along(trace), error, color=colours.get(number, style.DARK))
+        top = max(top, float(error.max()))
+    size = arm.shape[1] if arm.dispersion_axis == "x" else arm.shape[0]
+    panel.set(xlim=(-0.5, size - 0.5), ylim=(0, 1.1 * top), xlabel=_along_name(arm))
+    panel.set(ylabel="error [pixel]", title="1-sigma error of the fitted centre")
+    if not known:
+        style.note(panel, "no trace")
 
 
 @style.drawn
@@ -119,86 +156,6 @@ def edges(
     return figure
 
 
-@style.drawn
-def background(frame: Frame, scattered: np.ndarray, arm: Arm) -> "Figure":
-    """The flat at its low levels, the scattered-light model, and cuts through both.
-
-    frame, scattered : (ny, nx), electrons.
-    """
-    frames = style.frame_rows(arm, 2)
-    rows: list[style.Row] = [*frames, (1.8, (1.0, 1.0, 1.0))]
-    figure, panels = style.page(style.heading(arm, "scattered light"), rows)
-    image = arm.along_rows(np.where(frame.good, frame.data, np.nan))
-    model = arm.along_rows(scattered)
-    low, high = style.robust_limits(model, 0, 100)
-    low, high = min(low, 0.0), max(2.0 * high, high + 1.0)
-    for panel, shown, title in zip(
-        style.flat_list(panels[: len(frames)]),
-        (image, model),
-        ("flat at the level of the scattered light [e-]", "model [e-], same scale"),
-        strict=True,
-    ):
-        drawing.show(panel, shown, (low, high), colours="viridis", scale="")
-        style.detector_labels(panel, arm, title)
-    row = np.arange(image.shape[0])
-    across = "y" if arm.dispersion_axis == "x" else "x"
-    along = "x" if arm.dispersion_axis == "x" else "y"
-    for panel, share in zip(panels[-1], (0.25, 0.5, 0.75), strict=True):
-        column = int(share * image.shape[1])
-        near = image[:, max(column - 5, 0) : column + 6]
-        panel.plot(row, _row_medians(near), color=style.GREY, linewidth=0.7, label="flat")
-        panel.plot(row, model[:, column], color=style.RED, linewidth=1.2, label="model")
-        panel.set(xlim=(0, max(len(row) - 1, 1)), ylim=(low - 0.1 * (high - low), high))
-        panel.set(xlabel=f"{across} [pixel]", ylabel="[e-]")
-        panel.set_title(f"{along} = {column} (flat: median of 11 pixels)")
-    panels[-1][0].legend(loc="upper right")
-    return figure
-
-
-@style.drawn
-def flat(master: MasterFlat, arm: Arm) -> "Figure":
-    """The response of slit and pixels, and the lamp and blaze that were taken out of it."""
-    rows: list[style.Row] = [*style.frame_rows(arm, 1), (2.2, (3.2, 1.0))]
-    figure, panels = style.page(style.heading(arm, "master flat"), rows)
-    image = arm.along_rows(np.where(master.frame.good, master.frame.data, np.nan))
-    known = arm.along_rows(master.frame.good & (master.frame.variance > 0))
-    drawing.show(panels[0][0], image, (0.95, 1.05), scale="")
-    style.detector_labels(
-        panels[0][0], arm, "response, 1 where nothing is known; blue: cold, or too little light"
-    )
-    panel, histogram = panels[1]
-    colours = style.order_colours(master.lamp)
-    places = np.linspace(0.2, 0.8, max(len(colours), 1))
-    for place, (number, colour) in zip(places, colours.items(), strict=False):
-        lamp = master.lamp[number]
-        panel.plot(np.arange(len(lamp)), lamp, color=colour)
-        at = int(place * (len(lamp) - 1))
-        if np.isfinite(lamp[at]):
-            panel.annotate(
-                style.label_of(arm, number),
-                (at, lamp[at]),
-                color=colour,
-                size=8,
-                weight="bold",
-                ha="center",
-                va="bottom",
-            )
-    panel.set(xlim=panels[0][0].get_xlim(), ylim=(0, 1.12), xlabel=_along_name(arm))
-    panel.set(ylabel="relative electrons per pixel", title="lamp and blaze, by order")
-    _response_histogram(histogram, image[known])
-    return figure
-
-
-def _response_histogram(panel: "Axes", values: np.ndarray) -> None:
-    panel.set(xlabel="response", ylabel="thousands of pixels")
-    if values.size == 0:
-        style.note(panel, "no pixel with light")
-        return
-    count, bounds = np.histogram(values, bins=80, range=(0.8, 1.2))
-    panel.stairs(count / 1e3, bounds, color=style.BLUE, fill=True)
-    panel.set_title(f"median {np.median(values):.4f}, sigma {mad_sigma(values):.4f}")
-
-
 def _joined(samples: Mapping[int, Any], name: str) -> np.ndarray:
     """One array of all orders."""
     parts = [np.asarray(getattr(s, name), dtype="f8") for s in samples.values()]
@@ -217,12 +174,6 @@ def _along(trace: OrderTrace) -> np.ndarray:
 
 def _along_name(arm: Arm) -> str:
     return f"{arm.dispersion_axis}, along dispersion [pixel]"
-
-
-def _row_medians(image: np.ndarray) -> np.ndarray:
-    """Median of each row over its finite values, NaN where there are none."""
-    empty = ~np.isfinite(image).any(axis=1)
-    return np.where(empty, np.nan, np.nanmedian(np.where(empty[:, None], 0.0, image), axis=1))
 
 
 def _orders_image(
@@ -270,6 +221,7 @@ def _residual_row(
     size = arm.shape[1] if arm.dispersion_axis == "x" else arm.shape[0]
     panel.set(xlim=(-0.5, size - 0.5), ylim=(-reach, reach), xlabel=_along_name(arm))
     histogram.set(xlabel="residual [pixel]", ylabel="slices", xlim=(-reach, reach))
+    histogram.locator_params(axis="x", nbins=4)
     values = residual[used & np.isfinite(residual)]
     if values.size:
         histogram.hist(values, bins=40, range=(-reach, reach), color=style.BLUE)

@@ -1,18 +1,30 @@
 """Steps, products and metrics that disp_solution and spat_solution share."""
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from astropy import units as u
-from astropy.table import Table
 
-from soxspipe.datamodel.arc_lines import ArcLines, LineFit
+from soxspipe.datamodel.arc_lines import ArcLines, LineList, LineState
 from soxspipe.datamodel.metric import Limits, Metric
+from soxspipe.datamodel.polynomial_table import PolynomialTable
+from soxspipe.errors import DataError
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes.quality import spread
 from soxspipe.recipes.recipe import Plot, Product
-from soxspipe.science.wavelength.dispersion import evaluate, scale_at
+from soxspipe.science.wavelength import judge, lamps
+from soxspipe.science.wavelength.corrections import Degrees
+from soxspipe.science.wavelength.dispersion import FitOptions
 from soxspipe.science.wavelength.solve import Solved
+from soxspipe.settings import DispSolutionSettings, SpatSolutionSettings
+
+log = logging.getLogger(__name__)
+
+#: Highest degree along wavelength of the corrections to the design, and degree in order number of the
+#: part that orders of one echelle share.
+_HIGHEST, _SHARED = 8, 4
+#: The search narrows to these shares of the first distance from round to round.
+_NARROWING = (1.0, 0.5, 0.25)
 
 Ranges = Mapping[str, Mapping[str, Limits]]
 
@@ -32,7 +44,13 @@ def line_products(tech: str) -> tuple[Product, ...]:
     )
 
 
-PLOTS = (Plot("DISP_MAP_RES", "_RESIDUALS.pdf", "lines found and missed, residuals, resolution"),)
+PLOTS = (
+    Plot(
+        "DISP_MAP_RES",
+        "_RESIDUALS_{degrees}.pdf",
+        "lines found and missed, residuals, resolution; named after the degrees of the polynomial",
+    ),
+)
 
 
 def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
@@ -65,96 +83,102 @@ def metrics(ranges: Ranges, mask: str) -> tuple[Metric, ...]:
         ("R PIN SD", "", "its standard deviation"),
     ]
     return tuple(
-        Metric(k, unit, meaning, ranges.get(k, {}), in_pixels=k.startswith("FWHM"))
+        Metric(k, unit, meaning, ranges.get(k, {}), in_pixels=k.startswith(("FWHM", "GOODLINES")))
         for k, unit, meaning in declared
     )
 
 
-def values(solved: Solved, arm: Arm) -> dict[str, float]:
-    """Measured values by keyword."""
-    lines, fit = solved.lines, solved.fit
-    found, used = lines.detected, fit.used
-    res_x, res_y = (lines.x - fit.x)[used], (lines.y - fit.y)[used]
-    start = evaluate(solved.start, lines, found)
-    off_x, off_y = (start.x - lines.x)[found], (start.y - lines.y)[found]
-    resolution = lines.wavelength / (
-        lines.width * scale_at(solved.solution, lines, arm.dispersion_axis)
+def options_of(
+    settings: DispSolutionSettings | SpatSolutionSettings, arm: Arm, *, slit_degree: int
+) -> FitOptions:
+    """How the solution is fitted. Degrees other than the default ones are taken as they are."""
+    slit = settings.slit_deg if isinstance(settings, SpatSolutionSettings) else (0, 0)
+    given = Degrees(settings.order_deg, settings.wavelength_deg, slit)
+    usual = type(settings).defaults(arm.name)
+    same = all(
+        getattr(settings, name) == getattr(usual, name)
+        for name in ("order_deg", "wavelength_deg", "slit_deg")
+        if hasattr(usual, name)
     )
-    result = {
-        "DETLINES TOT": len(lines),
-        "DETLINES NUM": int(lines.seen.sum()),
-        "DETLINES FRAC": float(lines.seen.mean()),
-        "DETLINES CLIP NUM": int((lines.seen & ~used).sum()),
-        "GOODLINES FRAC": float(used.mean()),
-        **spread("X RES", res_x),
-        **spread("Y RES", res_y),
-        **spread("XY RES", np.hypot(res_x, res_y)),
-    }
-    for name, off in (("X", off_x), ("Y", off_y), ("XY", np.hypot(off_x, off_y))):
-        result[f"{name} DIFF MEDIAN"] = float(np.median(off))
-        result[f"{name} DIFF SD"] = float(np.std(off))
-    result |= {
-        "X SHIFT": float(np.median((lines.x - lines.predicted_x)[found])),
-        "Y SHIFT": float(np.median((lines.y - lines.predicted_y)[found])),
-        "FWHM PIN MEDIAN": float(np.median(lines.fwhm[used])),
-        "FWHM PIN SD": float(np.std(lines.fwhm[used])),
-        "R PIN MEDIAN": float(np.nanmedian(resolution[used])),
-        "R PIN SD": float(np.nanstd(resolution[used])),
-    }
-    return result
-
-
-def fitted_table(solved: Solved, arm: Arm) -> Table:
-    """One row per detected pinhole image, columns as documented."""
-    lines, fit = solved.lines.select(solved.lines.detected), solved.fit
-    start = evaluate(solved.start, lines, lines.detected)
-    kept = LineFit(*(getattr(fit, k)[solved.lines.detected] for k in ("x", "y", "used")))
-    scale = scale_at(solved.solution, lines, arm.dispersion_axis)
-    px = u.pix
-    columns = {
-        "wavelength": lines.wavelength * u.nm,
-        "order": lines.order.astype("i2"),
-        "slit_index": lines.slit_index.astype("i2"),
-        "slit_position": lines.slit * u.arcsec,
-        "detector_x": lines.predicted_x * px,
-        "detector_y": lines.predicted_y * px,
-        "detector_x_shifted": start.x * px,
-        "detector_y_shifted": start.y * px,
-        "observed_x": lines.x * px,
-        "observed_y": lines.y * px,
-        "observed_x_error": lines.x_error * px,
-        "observed_y_error": lines.y_error * px,
-        "x_diff": (start.x - lines.x) * px,
-        "y_diff": (start.y - lines.y) * px,
-        "fit_x": kept.x * px,
-        "fit_y": kept.y * px,
-        "residuals_x": (lines.x - kept.x) * px,
-        "residuals_y": (lines.y - kept.y) * px,
-        "residuals_xy": np.hypot(lines.x - kept.x, lines.y - kept.y) * px,
-        "sigma_clipped": ~kept.used,
-        "chi2": lines.chi2,
-        "sky": lines.background * u.electron,
-        "peak": lines.peak * u.electron,
-        "flux": lines.counts * u.electron,
-        "fwhm_pin_px": lines.fwhm * px,
-        "width_px": lines.width * px,
-        "R_pin": lines.wavelength / (lines.width * scale),
-        "pixelScaleNm": scale * u.nm / px,
-    }
-    return Table(columns, meta={"EXTNAME": "FITTED_LINES"})
-
-
-def missed_table(lines: ArcLines) -> Table:
-    """One row per listed pinhole image that was not detected."""
-    missed = lines.select(~lines.detected)
-    return Table(
-        {
-            "wavelength": missed.wavelength * u.nm,
-            "order": missed.order.astype("i2"),
-            "slit_index": missed.slit_index.astype("i2"),
-            "slit_position": missed.slit * u.arcsec,
-            "detector_x": missed.predicted_x * u.pix,
-            "detector_y": missed.predicted_y * u.pix,
-        },
-        meta={"EXTNAME": "MISSED_LINES"},
+    options = FitOptions(
+        wavelength_degree=_HIGHEST,
+        slit_degree=slit_degree,
+        sigma=settings.poly_fitting_residual_clipping_sigma,
+        rounds=settings.poly_clipping_iteration_limit,
+        order_degree=None if arm.bands_move_independently else _SHARED,
+        fixed=None if same else given,
     )
+    if not isinstance(settings, SpatSolutionSettings):
+        return options
+    return replace(
+        options,
+        least_holes=settings.mph_line_set_min,
+        whole_sets=settings.poly_clipping_pinhole_sets,
+    )
+
+
+def gates(settings: DispSolutionSettings | SpatSolutionSettings, arm: Arm) -> tuple[float, ...]:
+    """Farthest distance of a spot from its prediction, round by round, in binned pixels: at first half
+    the window.
+    """
+    half = 0.5 * settings.pixel_window_size / max(arm.binning)
+    return tuple(half * share for share in _NARROWING)
+
+
+def require_light(lines: ArcLines, name: str) -> None:
+    """DataError if no listed line shines at all."""
+    if not lines.seen.any():
+        raise DataError(
+            f"{name}: not one of {len(lines)} pinhole images was found",
+            hint="check the raw frame: are the lamps on, is the pinhole mask in, is it exposed enough?",
+        )
+
+
+def check(solved: Solved, line_list: LineList, arm: Arm, name: str) -> None:
+    """Report how the fit went and which lamps are dark.
+
+    Raises DataError with the cause if the solution is not good.
+    """
+    dark = _dark_lamps(solved, line_list, arm)
+    if solved.problems:
+        judge.require_good((*dark, *solved.problems), name=name)
+    for without in dark:
+        log.warning("%s: %s; the solution rests on the other lines", name, without)
+    log.info("%s: degrees along wavelength (x, y): %d, %d", name, *solved.degree)
+    if solved.lowered:
+        log.warning("%s: the degrees were lowered %d times", name, solved.lowered)
+
+
+def _dark_lamps(solved: Solved, line_list: LineList, arm: Arm) -> tuple[str, ...]:
+    """The arc lamps that do not shine, in words."""
+    lines = solved.lines
+    key = {
+        (int(n), float(w)): e
+        for n, w, e in zip(
+            line_list.order,
+            line_list.wavelength,
+            lamps.elements_of(line_list.ion),
+            strict=True,
+        )
+    }
+    element = np.array(
+        [key[int(n), float(w)] for n, w in zip(lines.order, lines.wavelength, strict=True)]
+    )
+    # what another line hides, or a full or bad pixel, says nothing of the lamp
+    tells = np.isin(lines.state, (LineState.FOUND, LineState.NOT_SEEN, LineState.DISPLACED))
+    known = tells & np.array([any(e in lamp for lamp in arm.arc_lamps) for e in element])
+    return tuple(
+        f"no lines of {dark} (is the {next(lamp for lamp in arm.arc_lamps if dark in lamp)} lamp on?)"
+        for dark in lamps.dark_elements(element[known], solved.fit.used[known])
+    )
+
+
+def degrees_of(polynomials: tuple[PolynomialTable, PolynomialTable]) -> str:
+    """The degrees [x, y] in order, wavelength and slit position, as six digits: `335500`."""
+    x, y = polynomials
+    return "".join(
+        str(digit)
+        for digit in (
+            x.order_deg, y.order_deg, x.wavelength_deg, y.wavelength_deg, x.slit_deg, y.slit_deg
+        )
+    )  # fmt: skip

@@ -85,7 +85,7 @@ def _plain(value: Any) -> str:
     plain = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return plain[value]
-    return repr(value) if isinstance(value, int | float) else str(value)
+    return repr(value) if isinstance(value, int | float) else str(value) or '""'
 
 
 def _sentence(kind: type[Options]) -> str:

@@ -11,11 +11,11 @@ from soxspipe.instrument.line_lists import arc_lines
 from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
-from soxspipe.recipes import arc_steps
+from soxspipe.recipes import arc_results, arc_steps
 from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
 from soxspipe.recipes.recipe import Product, Raw, RawFrame, Result, recipe
-from soxspipe.science.wavelength import dispersion, export, solve
+from soxspipe.science.wavelength import export, solve
 from soxspipe.settings import DispSolutionSettings
 
 
@@ -68,9 +68,9 @@ METRICS = (
 def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> Result:
     """Register the arc against the design, measure its lines, fit the solution."""
     frame = lamp_light(inputs.arc, inputs, arm)[0]
-    design = nominal(arm)
+    design, line_list = nominal(arm), arc_lines(arm)
     middle = len(arm.pinholes) // 2
-    expected = solve.listed(arc_lines(arm), solve.Mask((0.0,), (middle,)), design, frame.shape)
+    expected = solve.listed(line_list, solve.Mask((0.0,), (middle,)), design, frame.shape)
     name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"
     start = solve.register_design(
         frame,
@@ -88,14 +88,12 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
         independent=arm.bands_move_independently,
         binning=arm.binning,
         sigma_limit=settings.pinhole_detection_thres_sigma,
-        options=dispersion.FitOptions(
-            wavelength_degree=max(settings.wavelength_deg),
-            slit_degree=0,
-            sigma=settings.poly_fitting_residual_clipping_sigma,
-            rounds=settings.poly_clipping_iteration_limit,
-        ),
+        gates=arc_steps.gates(settings, arm),
+        design=design,
+        options=arc_steps.options_of(settings, arm, slit_degree=0),
     )
-    dispersion.require_good(solved.fit, solved.lines, least_share=0.5, name=name)
+    arc_steps.require_light(solved.lines, name)
+    arc_steps.check(solved, line_list, arm, name)
     polynomials = export.dispersion_polynomials(
         solved.solution,
         order_deg=settings.order_deg,
@@ -103,13 +101,17 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
         slit_deg=(0, 0),
         slits=np.zeros(1),
     )
-    values = arc_steps.values(solved, arm) | temperatures([inputs.arc[0].info])
+    values = arc_results.values(solved, arm) | temperatures([inputs.arc[0].info])
     return Result(
         products={
             "DISP_MAP": DispersionProduct(solved.solution, polynomials),
-            "DISP_MAP_LINES": arc_steps.fitted_table(solved, arm),
-            "DISP_MAP_LINES_MISSING": arc_steps.missed_table(solved.lines),
+            "DISP_MAP_LINES": arc_results.fitted_table(solved, arm),
+            "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved.lines),
         },
-        measurements=judged(METRICS, values, settings, arm),
+        measurements=(
+            *judged(METRICS, values, settings, arm),
+            *arc_results.values_per_order(solved, METRICS, arm),
+        ),
         figures={"DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm)},
+        names={"degrees": arc_steps.degrees_of(polynomials)},
     )

@@ -13,12 +13,13 @@ from soxspipe.recipes.recipe import Calibration, Raw, RawFrame
 
 @dataclass(frozen=True)
 class LampInputs:
-    """Lamp-off frames (NIR, if there are any), master bias (VIS), master dark (NIR)."""
+    """Lamp-off frames (NIR, if there are any), master bias (VIS), master dark (NIR; VIS by hand)."""
 
     off: Annotated[tuple[RawFrame, ...], Raw((FrameKind.LAMP_OFF,), least=0)]
     bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
     dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",), required=False)
+        Frame | None,
+        Calibration("MASTER_DARK", "mdark", required=False, by_hand=("VIS",), by_time=True),
     ]
 
 

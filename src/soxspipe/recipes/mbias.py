@@ -1,18 +1,27 @@
 """mbias: combine bias frames into a master bias."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from soxspipe.datamodel.frame import PixelFlag
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.metric import Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.qc import plot_detector
-from soxspipe.recipes.prepare import electrons
-from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
-from soxspipe.recipes.recipe import Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.recipes import stacks
+from soxspipe.recipes.quality import DETECTOR_TEMPERATURE_VIS, judged, temperature_metrics
+from soxspipe.recipes.recipe import (
+    Calibration,
+    Plot,
+    Product,
+    Raw,
+    RawFrame,
+    Result,
+    recipe,
+)
 from soxspipe.science.detector import combine, defects, monitor
 from soxspipe.settings import MbiasSettings
 
@@ -21,7 +30,11 @@ from soxspipe.settings import MbiasSettings
 class Inputs:
     """What mbias takes."""
 
-    bias: Annotated[tuple[RawFrame, ...], Raw((FrameKind.BIAS,), least=3)]
+    bias: Annotated[tuple[RawFrame, ...], Raw((FrameKind.BIAS,), least=stacks.LEAST)]
+    masters: Annotated[
+        tuple[Frame, ...],
+        Calibration("MASTER_BIAS", "mbias", required=False, by_hand=("VIS", "NIR")),
+    ] = ()
 
 
 METRICS = (
@@ -48,7 +61,8 @@ METRICS = (
         "slope along y, per 1000 unbinned pixels",
         {"VIS": (-0.01, 0.6), "NIR": (-0.01, 0.6)},
     ),
-    *TEMPERATURES,
+    # the documented range holds for both arms
+    *temperature_metrics(nir=DETECTOR_TEMPERATURE_VIS),
 )
 
 
@@ -64,35 +78,54 @@ METRICS = (
     type_codes={FrameKind.BIAS: "MBIAS"},
 )
 def mbias(inputs: Inputs, settings: MbiasSettings, arm: Arm) -> Result:
-    """Combine bias exposures, rejecting cosmic rays, and flag deviating pixels."""
-    frames = [electrons(raw, arm) for raw in inputs.bias]
-    stack = combine.clipped_mean(
-        frames,
-        sigma=settings.stacked_clipping_sigma,
-        rounds=settings.stacked_clipping_iterations,
-        photon_noise=False,
-    )
+    """Combine bias exposures, rejecting cosmic rays, and flag deviating pixels.
+
+    Master biases given along with the exposures, or in their place, are combined with them, weighted by
+    the inverse of their variances.
+    """
+    stack, seen = None, None
+    masters = stacks.independent(inputs.masters)
+    if inputs.bias:
+        seen = stacks.exposures(inputs.bias, arm)
+        stack = combine.clipped_mean(
+            seen.frames,
+            sigma=settings.stacked_clipping_sigma,
+            rounds=settings.stacked_clipping_iterations,
+            photon_noise=False,
+        )
     master = defects.deviating(
-        stack,
+        stacks.with_masters(stack, masters),
         sigma=settings.frame_clipping_sigma,
         rounds=settings.frame_clipping_iterations,
         flag=PixelFlag.BAD,
     )
-    read_noise = monitor.noise_of_pair(frames[0].data, frames[1].data)
     bad = int(np.count_nonzero(master.flags))
     values = {
         "BADPIX FRAC": bad / master.data.size,
         "BADPIX NUM": bad,
         "MBIAS MEDIAN": float(np.median(master.data)),
-        "RAW RON": read_noise,
         "MASTER RON": monitor.neighbour_noise(master.data),
-        "FPN FRACMAX": max(monitor.pattern_ratio(f.data) for f in frames),
         "STRUCTX": monitor.slope(master.data, axis=1) / arm.binning[0],
         "STRUCTY": monitor.slope(master.data, axis=0) / arm.binning[1],
-        **temperatures([raw.info for raw in inputs.bias]),
+        **_of_single_frames(seen, masters),
+        **stacks.mean_temperatures(inputs.bias, masters),
     }
     return Result(
         products={"MBIAS": master},
         measurements=judged(METRICS, values, settings, arm),
         figures={"MBIAS_PLOT": lambda: plot_detector.master(master, arm, "Master bias")},
+        headers={"MBIAS": stacks.combined_cards(seen, masters)},
     )
+
+
+def _of_single_frames(seen: stacks.Exposures | None, masters: Sequence[Frame]) -> dict[str, float]:
+    """What is measured on single exposures; without any, what the masters say of theirs."""
+    if seen is None:
+        return {
+            "RAW RON": stacks.read_noise_of(masters),
+            "FPN FRACMAX": stacks.of_masters(masters, "FPN FRACMAX", max),
+        }
+    return {
+        "RAW RON": seen.read_noise,
+        "FPN FRACMAX": max(monitor.pattern_ratio(f.data) for f in seen.frames),
+    }

@@ -1,26 +1,24 @@
 """mflat: normalised master flat, order edges, scattered light."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 
-from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import OrderTable
 from soxspipe.datamodel.metric import Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import OrderTableProduct
-from soxspipe.qc import plot_geometry
-from soxspipe.recipes.lamp import LampInputs, lamp_light
-from soxspipe.recipes.order_shapes import expected_half_length, order_mask, tilts
-from soxspipe.recipes.prepare import measured_read_noise
-from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
+from soxspipe.qc import plot_flat, plot_geometry
+from soxspipe.recipes import flat_lamps
+from soxspipe.recipes.flat_lamps import Combined
+from soxspipe.recipes.flat_steps import LampFlat, lamp_flat
+from soxspipe.recipes.lamp import LampInputs
+from soxspipe.recipes.order_shapes import order_mask
+from soxspipe.recipes.quality import TEMPERATURES, judged, spread, temperatures
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
-from soxspipe.science.detector import flats
-from soxspipe.science.orders import edges, flat_field, scattered_light
 from soxspipe.science.wavelength import export
 from soxspipe.settings import MflatSettings
 
@@ -33,6 +31,9 @@ class Inputs(LampInputs):
     centres: Annotated[OrderTable, Calibration("ORDER_TAB", "order_centres")]
 
 
+#: A cold pixel that shows less than this share of its light is dead.
+_SEES_LIGHT = 0.1
+
 METRICS = (
     Metric(
         "COLDPIX FRAC",
@@ -41,8 +42,8 @@ METRICS = (
         {"VIS": (-0.001, 0.01), "NIR": (-0.001, 0.01)},
         in_pixels=True,
     ),
-    Metric("COLDPIX NUM", "px", "number of cold pixels"),
-    Metric("N LOW SENS", "px", "low-sensitivity pixels"),
+    Metric("COLDPIX NUM", "px", "cold pixels inside orders: dead, or of low sensitivity"),
+    Metric("N LOW SENS", "px", "cold pixels that see a tenth of their light or more"),
     Metric(
         "INNER ORDER PIX MEAN",
         "",
@@ -66,6 +67,8 @@ METRICS = (
         "standard deviation of edge residuals",
         {"VIS": (0, 0.37), "NIR": (0, 0.2)},
     ),
+    Metric("BKGROUND LEVEL", "e-", "median scattered light inside orders"),
+    Metric("BKGROUND RES MEDIAN", "e-", "median scattered light left between orders"),
     *TEMPERATURES,
 )
 
@@ -86,7 +89,30 @@ METRICS = (
             "order centres and edges",
             replace=("MFLAT", "OLOC"),
         ),
-        Product("BKGROUND", "_BKGROUND.fits", "", "IMAGE", "scattered light model", group="qc"),
+        Product("BKGROUND", "_BKGROUND.fits", "", "IMAGE", "scattered light model"),
+        *(
+            product
+            for lamp, name in (("QLAMP", "halogen"), ("DLAMP", "deuterium"))
+            for product in (
+                Product(
+                    f"MFLAT_{lamp}",
+                    f"_{lamp}.fits",
+                    "MASTER_FLAT",
+                    "IMAGE",
+                    f"flat of the {name} lamp alone",
+                    lamps=2,
+                ),
+                Product(
+                    f"ORDER_LOC_{lamp}",
+                    f"_{lamp}.fits",
+                    "ORDER_TAB",
+                    "ECHELLE,SLIT",
+                    f"order edges with the {name} lamp alone",
+                    replace=("MFLAT", "OLOC"),
+                    lamps=2,
+                ),
+            )
+        ),
     ),
     plots=(
         Plot("ORDER_LOC_RES", "_ORD_LOC.pdf", "edges found and fitted"),
@@ -97,120 +123,78 @@ METRICS = (
     type_codes={FrameKind.SLIT_FLAT: "MFLAT"},
 )
 def mflat(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Result:
-    """Stack the flats, find the order edges, take out scattered light, lamp and blaze."""
-    mean = _stacked(inputs, settings, arm)
-    table, samples = _find_edges(mean, inputs.centres, settings, arm)
-    free = scattered_light.between_orders(table, mean.shape, clearance=4.0)
-    scattered = np.zeros(mean.shape, dtype="f4")
-    if settings.subtract_background:
-        smoothing = settings.background_subtraction.gaussian_blur_sigma
-        scattered = scattered_light.fit(mean, free, smoothing=smoothing)
-    clean = replace(mean, data=mean.data - scattered)
-    master = _separated(clean, table, settings, arm)
-    residual = np.concatenate(
-        [
-            np.concatenate([s.residual_lower[s.used], s.residual_upper[s.used]])
-            for s in samples.values()
-        ]
+    """Make the flat of each lamp; with halogen and deuterium, one of both."""
+    lamps = [
+        lamp_flat(raws, inputs, inputs.centres, settings, arm)
+        for raws in flat_lamps.by_lamp(inputs.flat)
+    ]
+    main = lamps[0]
+    if len(lamps) == 2:
+        combined = flat_lamps.combine(main, lamps[1], arm, scale=settings.scale_d2_to_qth)
+    else:
+        combined = Combined(main.master, main.table, main.samples, {})
+    products: dict[str, Any] = {
+        "MFLAT": combined.master,
+        "ORDER_LOC": _order_table(combined.table, settings),
+        "BKGROUND": Frame(main.scattered, np.zeros_like(main.scattered), np.zeros(arm.shape)),
+    }
+    if len(lamps) == 2:
+        for lamp, name in zip(lamps, ("QLAMP", "DLAMP"), strict=True):
+            products[f"MFLAT_{name}"] = lamp.master
+            products[f"ORDER_LOC_{name}"] = _order_table(lamp.table, settings)
+    values = _values(main, combined, arm) | temperatures([raw.info for raw in inputs.flat])
+    left_out = [name for lamp in lamps for name in lamp.left_out]
+    cards = dict(combined.cards)
+    for number, name in enumerate(left_out, start=1):
+        cards[f"ESO PRO REC1 LEFT{number} NAME"] = (name, "raw frame left out, see the log")
+    return Result(
+        products=products,
+        measurements=judged(METRICS, values, settings, arm),
+        figures={
+            "ORDER_LOC_RES": lambda: plot_geometry.edges(
+                main.mean, combined.table, combined.samples, arm
+            ),
+            "BKGROUND_PLOT": lambda: plot_flat.background(
+                main.mean, main.scattered, main.between, main.table, arm
+            ),
+            "MFLAT_PLOT": lambda: plot_flat.flat(combined.master, combined.table, arm),
+        },
+        headers={"MFLAT": cards},
     )
-    values = _values(mean, master, table, residual, arm) | temperatures(
-        [raw.info for raw in inputs.flat]
-    )
+
+
+def _order_table(table: OrderTable, settings: MflatSettings) -> OrderTableProduct:
     polynomials = {
         which: export.trace_polynomial(
             table, which, order_deg=settings.order_deg, axis_deg=settings.disp_axis_deg
         )
         for which in ("centre", "width", "lower", "upper")
     }
-    background = Frame(scattered, np.zeros_like(scattered), np.zeros(mean.shape))
-    return Result(
-        products={
-            "MFLAT": master,
-            "ORDER_LOC": OrderTableProduct(table, polynomials),
-            "BKGROUND": background,
-        },
-        measurements=judged(METRICS, values, settings, arm),
-        figures={
-            "ORDER_LOC_RES": lambda: plot_geometry.edges(mean, table, samples, arm),
-            "BKGROUND_PLOT": lambda: plot_geometry.background(mean, scattered, arm),
-            "MFLAT_PLOT": lambda: plot_geometry.flat(master, arm),
-        },
-    )
+    return OrderTableProduct(table, polynomials)
 
 
-def _stacked(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Frame:
-    """Mean flat in electrons of an average exposure."""
-    master = inputs.bias if inputs.bias is not None else inputs.dark
-    read_noise = measured_read_noise(master) or inputs.flat[0].info.read_noise
-    read_variance = np.full(arm.shape, read_noise**2, dtype="f4")
-    frames = [replace(f, variance=read_variance) for f in lamp_light(inputs.flat, inputs, arm)]
-    strip = arm.along_rows(
-        flat_field.centre_strip(
-            inputs.centres, arm.along_rows(frames[0].data).shape, settings.centre_order_window / 2
-        )
-    )
-    mean = flats.stack(
-        frames,
-        strip,
-        sigma=settings.stacked_clipping_sigma,
-        rounds=settings.stacked_clipping_iterations,
-    )
-    # all exposures share the master that was taken off: its noise does not average down
-    return mean if master is None else replace(mean, variance=mean.variance + master.variance)
-
-
-def _find_edges(
-    mean: Frame, centres: OrderTable, settings: MflatSettings, arm: Arm
-) -> tuple[OrderTable, dict[int, edges.EdgeSamples]]:
-    data, variance, good = (arm.along_rows(z) for z in (mean.data, mean.variance, mean.good))
-    half = expected_half_length(arm)
-    traces, samples = {}, {}
-    for number, trace in centres.orders.items():
-        traces[number], samples[number] = edges.find_edges(
-            data,
-            variance,
-            good,
-            trace,
-            half_length=half[number],
-            samples=150,
-            width=settings.slice_width_for_edge_detection,
-            degree=settings.disp_axis_deg,
-            clip_sigma=settings.poly_fitting_residual_clipping_sigma,
-            clip_rounds=settings.poly_clipping_iteration_limit,
-        )
-    return OrderTable(traces, centres.dispersion_axis), samples
-
-
-def _separated(clean: Frame, table: OrderTable, settings: MflatSettings, arm: Arm) -> MasterFlat:
-    """Response and lamp spectra, in the orientation of the detector."""
-    options = flat_field.FlatOptions(
-        least_electrons=30.0,
-        cold_sigma=settings.low_sensitivity_clipping_sigma,
-    )
-    made = flat_field.separate(
-        clean.viewed(arm.along_rows), table, tilts(nominal(arm), arm), options
-    )
-    return MasterFlat(made.frame.viewed(arm.along_rows), made.lamp)
-
-
-def _values(
-    mean: Frame, master: MasterFlat, table: OrderTable, residual: np.ndarray, arm: Arm
-) -> dict[str, float]:
+def _values(main: LampFlat, combined: Combined, arm: Arm) -> dict[str, float]:
     """Measured values by keyword."""
-    useful = order_mask(table, arm, useful=True)
-    flat = master.frame
+    useful = order_mask(combined.table, arm, useful=True)
+    flat = combined.master.frame
     cold = useful & ((flat.flags & np.uint16(PixelFlag.COLD)) > 0)
-    flux = mean.data[useful]
+    flux = main.mean.data[useful]
+    residual = np.concatenate(
+        [
+            side[s.used]
+            for s in combined.samples.values()
+            for side in (s.residual_lower, s.residual_upper)
+        ]
+    )
     return {
         "COLDPIX FRAC": float(cold.sum() / max(useful.sum(), 1)),
         "COLDPIX NUM": int(cold.sum()),
-        "N LOW SENS": int(cold.sum()),
+        "N LOW SENS": int((cold & (flat.data > _SEES_LIGHT)).sum()),
         "INNER ORDER PIX MEAN": float(flat.data[useful].mean()),
         "INNER ORDER PIX SUM": float(flat.data[useful].sum(dtype="f8")),
         "ORDEXP10": float(np.percentile(flux, 10)),
         "ORDEXP50": float(np.percentile(flux, 50)),
         "ORDEXP90": float(np.percentile(flux, 90)),
-        "X RES MIN": float(np.min(residual)) if residual.size else np.nan,
-        "X RES MAX": float(np.max(residual)) if residual.size else np.nan,
-        "X RES SD": float(np.std(residual)) if residual.size else np.nan,
-    }
+        "BKGROUND LEVEL": float(np.median(main.scattered[useful])),
+        "BKGROUND RES MEDIAN": main.residual,
+    } | spread("X RES", residual)

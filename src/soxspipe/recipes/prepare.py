@@ -1,28 +1,50 @@
 """First steps that recipes share: from raw counts to electrons without bias and dark."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from soxspipe.datamodel.frame import Frame
+import numpy as np
+
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.errors import InputError
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.recipe import RawFrame
-from soxspipe.science.detector import combine, detrend
+from soxspipe.science.detector import combine, darks, detrend
 
 #: Card of a master frame that holds the read noise measured on its raw frames.
 READ_NOISE_CARD = "ESO QC RAW RON"
 
 
 def electrons(raw: RawFrame, arm: Arm, read_noise: float | None = None) -> Frame:
-    """The raw frame in electrons; variance is that of the read-out.
+    """The raw frame in electrons; variance is that of the read-out. Pixels of the bad-pixel map are BAD.
 
-    `read_noise` replaces the header's value, which can be wrong.
+    `read_noise` replaces the header's value, which can be wrong. Raises InputError for a corrupt frame:
+    gain or read noise of zero, or no finite pixel.
     """
-    return detrend.to_electrons(
-        raw.data,
-        gain=raw.info.gain,
-        read_noise=raw.info.read_noise if read_noise is None else read_noise,
-        saturation=arm.saturation,
+    noise = raw.info.read_noise if read_noise is None else read_noise
+    if not (raw.info.gain > 0 and noise > 0):
+        raise InputError(
+            f"{raw.info.file}: is corrupt: gain {raw.info.gain:g} e-/ADU, read noise {noise:g} e-",
+            hint="both must be above zero; take the frame out of the SOF",
+        )
+    frame = detrend.to_electrons(
+        raw.data, gain=raw.info.gain, read_noise=noise, saturation=arm.saturation
     )
+    return frame if raw.bad is None else frame.flagged(raw.bad, PixelFlag.BAD)
+
+
+def prepared(raw: RawFrame, arm: Arm) -> Frame:
+    """The frame as `save-intermediate-products` keeps it: trimmed electrons, bias and dark still in them.
+
+    The variance is that of read-out and photons; the level of the margins that see no light, where the
+    detector has such, is no light.
+    """
+    frame = electrons(raw, arm)
+    if raw.margin.size == 0:
+        return detrend.add_photon_noise(frame)
+    pedestal = np.float32(np.median(raw.margin) * raw.info.gain)
+    noisy = detrend.add_photon_noise(replace(frame, data=frame.data - pedestal))
+    return replace(frame, variance=noisy.variance)
 
 
 def measured_read_noise(master: Frame | None) -> float | None:
@@ -53,8 +75,14 @@ def detrended(
     if off is not None:
         return frame - off
     if dark is not None:
-        return detrend.subtract_dark(frame, dark, scale=dark_scale(raw, dark))
+        return subtract_dark(frame, raw, dark)
     return frame
+
+
+def exposure_time(raw: RawFrame) -> float:
+    """Exposure time, s, as the header has it; the time by which frames are grouped is rounded."""
+    value = raw.header.get("EXPTIME")
+    return float(value) if isinstance(value, int | float) else raw.info.exptime
 
 
 def dark_scale(raw: RawFrame, dark: Frame) -> float:
@@ -62,7 +90,13 @@ def dark_scale(raw: RawFrame, dark: Frame) -> float:
     time = dark.header.get("EXPTIME")
     if not isinstance(time, int | float) or time <= 0:
         return 1.0
-    return 1.0 if abs(raw.info.exptime - time) < 1e-3 else raw.info.exptime / float(time)
+    seconds = exposure_time(raw)
+    return 1.0 if abs(seconds - time) < darks.SAME_TIME else seconds / float(time)
+
+
+def subtract_dark(frame: Frame, raw: RawFrame, dark: Frame) -> Frame:
+    """`frame`, made of `raw`, minus the dark, scaled if the exposure times differ."""
+    return frame - darks.scaled(dark, dark_scale(raw, dark))
 
 
 def lamp_off(frames: Sequence[RawFrame], arm: Arm, dark: Frame | None) -> Frame | None:

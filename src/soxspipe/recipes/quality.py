@@ -12,15 +12,17 @@ from soxspipe.settings import RecipeSettings
 DETECTOR_TEMPERATURE_VIS = (0.0, 165.0)
 DETECTOR_TEMPERATURE_NIR = (0.0, 50.0)
 
-TEMPERATURES = (
-    Metric(
-        "DETECTOR TEMP",
-        "K",
-        "detector temperature",
-        {"VIS": DETECTOR_TEMPERATURE_VIS, "NIR": DETECTOR_TEMPERATURE_NIR},
-    ),
-    Metric("CPATH TEMP", "C", "common-path temperature"),
-)
+
+def temperature_metrics(nir: Limits = DETECTOR_TEMPERATURE_NIR) -> tuple[Metric, Metric]:
+    """The temperatures that every recipe measures; `nir`: range of the NIR detector, K."""
+    limits = {"VIS": DETECTOR_TEMPERATURE_VIS, "NIR": nir}
+    return (
+        Metric("DETECTOR TEMP", "K", "detector temperature", limits),
+        Metric("CPATH TEMP", "C", "common-path temperature"),
+    )
+
+
+TEMPERATURES = temperature_metrics()
 
 
 def limits_of(metric: Metric, settings: RecipeSettings, arm: Arm) -> Limits | None:

@@ -43,13 +43,21 @@ class Calibration:
     """Marks an Inputs field filled by one product of an earlier recipe.
 
     `tag` is the product category without its arm (`MASTER_BIAS`). `arms` limits it to some arms. Not
-    `required`: used when the SOF names it.
+    `required`: used when the SOF names it. `by_hand`: arms in which the organiser does not look for it,
+    so that only a SOF written by hand names it. `by_time`: several, of different exposure times, become
+    one for that of the frames.
     """
 
     tag: str
     made_by: str
     arms: tuple[str, ...] = ("VIS", "NIR")
     required: bool = True
+    by_hand: tuple[str, ...] = ()
+    by_time: bool = False
+
+    def required_in(self, arm: str) -> bool:
+        """True if frames of that arm cannot be reduced without it."""
+        return self.required and arm in self.arms and arm not in self.by_hand
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Product:
     tech       PRO TECH
     group      "reduced" or "qc": the folder
     replace    (old, new) in the stem: the flat's order table turns MFLAT into OLOC
+    lamps      made only if the frames are of so many lamps
     """
 
     label: str
@@ -79,11 +88,15 @@ class Product:
     meaning: str
     group: str = "reduced"
     replace: tuple[str, str] | None = None
+    lamps: int = 1
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture a recipe draws, as PDF in the qc folder; key into Result.figures."""
+    """One picture a recipe draws, as PDF in the qc folder; key into Result.figures.
+
+    A {field} in the suffix is filled in from Result.names.
+    """
 
     label: str
     suffix: str
@@ -101,12 +114,14 @@ class Result:
     measurements  QC values with verdicts
     figures       label -> function that draws; called after the products are on disk
     headers       label -> extra cards for that product
+    names         what stands for the {fields} in the suffixes of plots
     """
 
     products: Mapping[str, Any]
     measurements: tuple[Measurement, ...] = ()
     figures: Mapping[str, Callable[[], Figure]] = field(default_factory=dict)
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

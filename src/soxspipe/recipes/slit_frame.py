@@ -9,11 +9,12 @@ from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable
 from soxspipe.instrument.arms import Arm
+from soxspipe.recipes import background
 from soxspipe.recipes.prepare import dark_scale, electrons, measured_read_noise
 from soxspipe.recipes.recipe import RawFrame
-from soxspipe.science.detector import combine, detrend
+from soxspipe.science.detector import combine, darks, detrend
 from soxspipe.science.detector.noise import NoiseModel
-from soxspipe.science.orders import scattered_light
+from soxspipe.settings import BackgroundSubtraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +40,9 @@ def _one(
         base += bias.variance
     complete = detrend.add_photon_noise(frame)
     if dark is not None:
-        scale = dark_scale(raw, dark)
-        complete = detrend.subtract_dark(complete, dark, scale=scale)
-        base += np.maximum(dark.data * scale, 0.0) + dark.variance * scale**2
+        dark = darks.scaled(dark, dark_scale(raw, dark))
+        complete = complete - dark
+        base += np.maximum(dark.data, 0.0) + dark.variance
     return complete, base
 
 
@@ -54,19 +55,18 @@ def ready(
     flat: MasterFlat | None,
     orders: OrderTable,
     clip_sigma: float,
-    background_smoothing: float | None,
+    background_settings: BackgroundSubtraction | None,
 ) -> SlitFrame:
     """Mean of the exposures without bias, dark and scattered light, over the flat.
 
-    `background_smoothing` (pixels) is None where scattered light stays.
+    `background_settings` is None where scattered light stays.
     """
     parts = [_one(raw, arm, bias, dark) for raw in exposures]
     frame = combine.mean_of_kept([p[0] for p in parts], sigma=clip_sigma)
     base = np.mean([p[1] for p in parts], axis=0) / len(parts)
     scattered = np.zeros(frame.shape, dtype="f4")
-    if background_smoothing is not None:
-        free = scattered_light.between_orders(orders, frame.shape, clearance=5.0)
-        scattered = scattered_light.fit(frame, free, smoothing=background_smoothing)
+    if background_settings is not None:
+        scattered, _ = background.scattered(frame, orders, background_settings, arm)
         frame = replace(frame, data=frame.data - scattered)
         base += np.maximum(scattered, 0.0) / len(parts)
     if flat is None:

@@ -1,26 +1,28 @@
 """spat_solution: dispersion and spatial solution, from an arc through the nine-pinhole mask."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from soxspipe.datamodel.flat import MasterFlat
+from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable
 from soxspipe.datamodel.metric import Metric
-from soxspipe.errors import DataError
+from soxspipe.datamodel.polynomial_table import PolynomialTable
+from soxspipe.errors import DataError, InputError
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.instrument.line_lists import arc_lines
+from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
-from soxspipe.recipes import arc_steps
+from soxspipe.recipes import arc_results, arc_slit, arc_steps, background
 from soxspipe.recipes.lamp import LampInputs, lamp_light
-from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
+from soxspipe.recipes.quality import TEMPERATURES, judged, per_order, temperatures
 from soxspipe.recipes.recipe import Calibration, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.detector import detrend
-from soxspipe.science.orders import scattered_light
-from soxspipe.science.wavelength import dispersion, export, pixel_map, solve
+from soxspipe.science.wavelength import export, pixel_map, solve
 from soxspipe.settings import SpatSolutionSettings
 
 
@@ -29,6 +31,7 @@ class Inputs(LampInputs):
     """What spat_solution takes."""
 
     arc: Annotated[tuple[RawFrame, ...], Raw((FrameKind.MULTI_PINHOLE_ARC,))]
+    slit_arc: Annotated[tuple[RawFrame, ...], Raw((FrameKind.SLIT_ARC,), least=0)]
     solution: Annotated[DispersionSolution, Calibration("DISP_TAB", "disp_solution")]
     orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
     flat: Annotated[MasterFlat | None, Calibration("MASTER_FLAT", "mflat", required=False)]
@@ -81,6 +84,7 @@ METRICS = (
             "wavelength, slit position and order of every pixel",
         ),
         *arc_steps.line_products("ECHELLE,MULTI-PINHOLE"),
+        Product("BKGROUND", "_BKGROUND.fits", "", "IMAGE", "scattered light, if it is subtracted"),
     ),
     plots=arc_steps.PLOTS,
     metrics=METRICS,
@@ -88,40 +92,15 @@ METRICS = (
 )
 def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> Result:
     """Measure all nine pinholes of every line, fit the full solution, turn it into a map."""
-    frame = lamp_light(inputs.arc, inputs, arm)[0]
-    if settings.subtract_background:
-        free = scattered_light.between_orders(inputs.orders, frame.shape, clearance=4.0)
-        smoothing = settings.background_subtraction.gaussian_blur_sigma
-        scattered = scattered_light.fit(frame, free, smoothing=smoothing)
-        frame = replace(frame, data=frame.data - scattered)
-    if settings.use_flat and inputs.flat is not None:
-        frame = detrend.divide_flat(frame, inputs.flat.frame)
-    mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))
-    solved = solve.refine(
-        frame,
-        solve.listed(arc_lines(arm), mask, inputs.solution, frame.shape),
-        inputs.solution,
-        dispersion_axis=arm.dispersion_axis,
-        independent=True,
-        binning=arm.binning,
-        sigma_limit=settings.pinhole_detection_thres_sigma,
-        options=dispersion.FitOptions(
-            wavelength_degree=max(settings.wavelength_deg),
-            slit_degree=max(2, *settings.slit_deg),
-            sigma=settings.poly_fitting_residual_clipping_sigma,
-            rounds=settings.poly_clipping_iteration_limit,
-            least_holes=settings.mph_line_set_min,
-            whole_sets=settings.poly_clipping_pinhole_sets,
-        ),
-    )
+    light = lamp_light((*inputs.arc, *inputs.slit_arc), inputs, arm)
+    clean = [_cleaned(frame, inputs, settings, arm) for frame in light]
+    frame, scattered = clean[0]
     name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"
-    dispersion.require_good(solved.fit, solved.lines, least_share=0.5, name=name)
-    count = _pinholes_per_order(solved)
-    if count < len(arm.pinholes) // 2:
-        raise DataError(
-            f"{name}: an order shows only {count} of {len(arm.pinholes)} pinholes",
-            hint="is the multi-pinhole mask in the beam?",
-        )
+    solved = _solved(frame, inputs.solution, settings, arm, name)
+    slit_fwhm = None
+    if inputs.slit_arc:
+        width = inputs.slit_arc[0].info.slit_width
+        slit_fwhm = arc_slit.widths(clean[1][0], solved, arm, width)
     full_map, share = pixel_map.make(
         solved.solution,
         inputs.orders,
@@ -129,29 +108,96 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
         ranges={n: o.full for n, o in arm.orders.items()},
         tolerance=settings.map_to_image_displacement_threshold,
     )
-    values = arc_steps.values(solved, arm) | temperatures([inputs.arc[0].info])
-    values |= {"PINHOLE COUNT MIN": float(count), "MAP FRAC": share}
+    polynomials = _polynomials(solved, settings, arm)
+    values = arc_results.values(solved, arm) | temperatures([inputs.arc[0].info])
+    holes = _pinholes_per_order(solved)
+    values |= {"PINHOLE COUNT MIN": float(min(holes.values())), "MAP FRAC": share}
+    products: dict[str, Any] = {
+        "SPAT_SOL": DispersionProduct(solved.solution, polynomials),
+        "2D_MAP": full_map,
+        "DISP_MAP_LINES": arc_results.fitted_table(solved, arm, slit_fwhm),
+        "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved.lines),
+    }
+    if scattered is not None:
+        products["BKGROUND"] = Frame(scattered, np.zeros_like(scattered), np.zeros(arm.shape))
     return Result(
-        products={
-            "SPAT_SOL": DispersionProduct(solved.solution, _polynomials(solved, settings, arm)),
-            "2D_MAP": full_map,
-            "DISP_MAP_LINES": arc_steps.fitted_table(solved, arm),
-            "DISP_MAP_LINES_MISSING": arc_steps.missed_table(solved.lines),
+        products=products,
+        measurements=(
+            *judged(METRICS, values, settings, arm),
+            *arc_results.values_per_order(solved, METRICS, arm),
+            *per_order(METRICS, "PINHOLE COUNT MIN", holes, arm),
+        ),
+        figures={
+            "DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm, full_map, slit_fwhm)
         },
-        measurements=judged(METRICS, values, settings, arm),
-        figures={"DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm, full_map)},
+        names={"degrees": arc_steps.degrees_of(polynomials)},
     )
 
 
-def _pinholes_per_order(solved: solve.Solved) -> int:
-    """Smallest number of different pinholes seen in an order."""
+def _cleaned(
+    frame: Frame, inputs: Inputs, settings: SpatSolutionSettings, arm: Arm
+) -> tuple[Frame, np.ndarray | None]:
+    """The frame without scattered light and divided by the flat, as wanted; the model taken off."""
+    model = None
+    if settings.subtract_background:
+        model, _ = background.scattered(frame, inputs.orders, settings.background_subtraction, arm)
+        frame = replace(frame, data=frame.data - model)
+    if settings.use_flat:
+        if inputs.flat is None:
+            raise InputError(
+                "use_flat is set, but there is no master flat to divide by",
+                hint="add the MASTER_FLAT to the SOF, or set use_flat to false",
+            )
+        frame = detrend.divide_flat(frame, inputs.flat.frame)
+    return frame, model
+
+
+def _solved(
+    frame: Frame,
+    first: DispersionSolution,
+    settings: SpatSolutionSettings,
+    arm: Arm,
+    name: str,
+) -> solve.Solved:
+    """The full solution. Raises DataError if it is not good, or an order shows too few pinholes."""
+    line_list = arc_lines(arm)
+    mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))
+    solved = solve.refine(
+        frame,
+        solve.listed(line_list, mask, first, frame.shape),
+        first,
+        dispersion_axis=arm.dispersion_axis,
+        independent=arm.bands_move_independently,
+        binning=arm.binning,
+        sigma_limit=settings.pinhole_detection_thres_sigma,
+        gates=arc_steps.gates(settings, arm),
+        design=nominal(arm),
+        options=arc_steps.options_of(settings, arm, slit_degree=max(2, *settings.slit_deg)),
+    )
+    arc_steps.require_light(solved.lines, name)
+    arc_steps.check(solved, line_list, arm, name)
+    few = {n: count for n, count in _pinholes_per_order(solved).items() if count < len(mask.slit)}
+    if few:
+        told = ", ".join(f"{arm.orders[n].label}: {count}" for n, count in few.items())
+        raise DataError(
+            f"{name}: not all {len(mask.slit)} pinholes are seen in every order ({told})",
+            hint="is the multi-pinhole mask in the beam, and are all orders lit?",
+        )
+    return solved
+
+
+def _pinholes_per_order(solved: solve.Solved) -> dict[int, int]:
+    """How many different pinholes are used in each order."""
     lines, used = solved.lines, solved.fit.used
-    return min(
-        len(np.unique(lines.slit_index[used & (lines.order == n)])) for n in np.unique(lines.order)
-    )
+    return {
+        int(n): len(np.unique(lines.slit_index[used & (lines.order == n)]))
+        for n in np.unique(lines.order)
+    }
 
 
-def _polynomials(solved: solve.Solved, settings: SpatSolutionSettings, arm: Arm):  # type: ignore[no-untyped-def]
+def _polynomials(
+    solved: solve.Solved, settings: SpatSolutionSettings, arm: Arm
+) -> tuple[PolynomialTable, PolynomialTable]:
     return export.dispersion_polynomials(
         solved.solution,
         order_deg=settings.order_deg,

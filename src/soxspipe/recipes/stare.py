@@ -40,7 +40,9 @@ DETECTION = 5.0
 @dataclass(frozen=True)
 class _Common:
     bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[Frame | None, Calibration("MASTER_DARK", "mdark", arms=("NIR",))]
+    dark: Annotated[
+        Frame | None, Calibration("MASTER_DARK", "mdark", by_hand=("VIS",), by_time=True)
+    ]
     flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
     orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
     # documented SOF files name the table the map was made from; it is kept for the record
@@ -115,10 +117,8 @@ def _reduce(inputs: _Common, target: tuple[RawFrame, ...], settings: Settings, a
         flat=inputs.flat if settings.use_flat else None,
         orders=inputs.orders,
         clip_sigma=settings.stacked_clipping_sigma,
-        background_smoothing=(
-            settings.background_subtraction.gaussian_blur_sigma
-            if settings.subtract_background
-            else None
+        background_settings=(
+            settings.background_subtraction if settings.subtract_background else None
         ),
     )
     sky = _sky_settings(settings)

@@ -22,6 +22,9 @@ class GeneralSettings(Options):
     PAE: bool = option("acceptance tests: let pinhole flats pass through stare", False)
     ignore_dflats: bool = option("leave out deuterium flats", True)
     ignore_dome_flats: bool = option("leave out dome flats", True)
+    bad_pixel_maps: str = option(
+        "folder of bad-pixel maps, BPM_NIR.fits, BPM_VIS_1X1.fits and so on; none if empty", ""
+    )
     bootstrap_dispersion_solution: bool = option(
         "refine the dispersion solution with the denser line atlas", False, underscores=True
     )

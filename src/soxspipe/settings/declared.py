@@ -16,9 +16,9 @@ from soxspipe.settings.options import RecipeSettings, block, by_arm, option
 
 SlitDegree = Annotated[int, Field(ge=0, le=9)]
 
-_STACK_SIGMA = "rejection limit when stacking [MAD-based sigma per pixel]"
+_STACK_SIGMA = "rejection limit when stacking [expected sigma per pixel]"
 _STACK_ROUNDS = "most rounds of rejection when stacking"
-_FRAME_SIGMA = "pixels of the stack this many sigma from the frame's median are flagged bad"
+_FRAME_SIGMA = "pixels of the stack must be this many sigma off the level around to be flagged bad"
 _FRAME_ROUNDS = "most rounds of that flagging"
 _ORDER_DEG = "degree in order number [x, y]"
 _WAVE_DEG = "degree in wavelength [x, y]"
@@ -114,6 +114,9 @@ class MflatSettings(_WithBackground):
     poly_clipping_iteration_limit: int = option(FIT_ROUNDS, 2, ge=0)
     low_sensitivity_clipping_sigma: float = option(
         "pixels this many MAD-based sigma below the median flat are flagged bad", 2.0, gt=0
+    )
+    scale_d2_to_qth: bool = option(
+        "bring the spectrum of the deuterium lamp to the scale of the halogen lamp", True
     )
 
 

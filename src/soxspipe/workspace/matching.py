@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from soxspipe.science.detector import darks
 from soxspipe.workspace.sets import FrameSet
 
 
@@ -19,6 +20,8 @@ class Rule:
     stand_ins  (arm, slit of the frame) -> another slit whose calibration serves as well
     nearest    what decides, first to last: "slit" (its own before a stand-in), "lamp" (one with a
                continuum over the whole range before deuterium alone), "exptime", "time"
+    by_time    where no exposure time agrees, two calibrations are taken from which that of the frame
+               can be interpolated, if there are such
     """
 
     made_by: str
@@ -29,12 +32,19 @@ class Rule:
     target: str = ""
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     nearest: tuple[str, ...] = ("time",)
+    by_time: bool = False
 
 
 #: Arm is always the same. There is no limit on the time between frame and calibration.
 POLICY = (
     Rule("mbias", same=("read_mode", "binning", "gain")),
-    Rule("mdark", same=("read_mode",), same_vis=("binning",), nearest=("exptime", "time")),
+    Rule(
+        "mdark",
+        same=("read_mode",),
+        same_vis=("binning",),
+        nearest=("exptime", "time"),
+        by_time=True,
+    ),
     Rule("disp_solution"),
     Rule("order_centres", nearest=("lamp", "time")),
     Rule(
@@ -89,6 +99,26 @@ def ranked(rule: Rule, candidates: Iterable[FrameSet], wanted: FrameSet) -> list
     """The candidates that fit, best first; ties go to the earlier name."""
     fitting = [c for c in candidates if fits(rule, c, wanted)]
     return sorted(fitting, key=lambda c: (*_distances(rule, c, wanted), c.stem))
+
+
+def chosen(
+    rule: Rule, candidates: Iterable[FrameSet], wanted: FrameSet, *, several: bool = False
+) -> tuple[FrameSet, ...]:
+    """What serves `wanted`: the best that fits, none if none does; with `several` allowed, two darks of
+    other times if one alone would have to be scaled.
+    """
+    best = ranked(rule, candidates, wanted)
+    if not (several and rule.by_time):
+        return tuple(best[:1])
+    # of each exposure time the best
+    times: dict[float, FrameSet] = {}
+    for candidate in best:
+        times.setdefault(candidate.first.exptime, candidate)
+    if not times:
+        return ()
+    mix = darks.mix(list(times), wanted.first.exptime)
+    made_of = list(times.values())
+    return tuple(made_of[index] for index, _ in mix.weights)
 
 
 def _distances(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> tuple[float, ...]:

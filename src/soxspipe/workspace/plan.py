@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from soxspipe.recipes.recipe import Calibration, Product, Recipe
-from soxspipe.workspace.matching import ranked, rule_for, wish
+from soxspipe.workspace.matching import chosen, ranked, rule_for, wish
 from soxspipe.workspace.names import product_path
 from soxspipe.workspace.sets import FrameSet
 
@@ -177,28 +177,27 @@ class _Builder:
             return
         taken: list[Taken] = []
         missing: list[Missing] = []
-        chosen: dict[str, FrameSet | None] = {}
-        for need in self.recipes[frames.recipe].calibrations(frames.first.arm):
+        makers: dict[str, tuple[FrameSet, ...]] = {}
+        arm = frames.first.arm
+        for need in self.recipes[frames.recipe].calibrations(arm):
             marker = need.marker
-            if not isinstance(marker, Calibration):
+            if not isinstance(marker, Calibration) or arm in marker.by_hand:
                 continue
-            if marker.made_by not in chosen:
-                chosen[marker.made_by] = self._best(marker, frames)
-                if chosen[marker.made_by] is None and marker.required:
+            if marker.made_by not in makers:
+                makers[marker.made_by] = self._best(marker, frames)
+                if not makers[marker.made_by] and marker.required_in(arm):
                     missing.append(self._missing(marker.made_by, frames))
-            maker = chosen[marker.made_by]
-            if maker is not None:
-                taken.append(self._product(marker, maker))
+            taken += [self._product(marker, maker) for maker in makers[marker.made_by]]
         if missing:
             self.stuck[frames.stem] = Stuck(frames, tuple(missing))
         else:
             self.runs[frames.stem] = self._planned(frames, tuple(taken))
 
-    def _best(self, marker: Calibration, wanted: FrameSet) -> FrameSet | None:
+    def _best(self, marker: Calibration, wanted: FrameSet) -> tuple[FrameSet, ...]:
         rule = rule_for(marker.made_by, wanted.recipe)
         sets = self.by_recipe.get(marker.made_by, [])
         usable = [c for c in sets if self._offers(c.stem, marker.tag)]
-        return next(iter(ranked(rule, usable, wanted)), None)
+        return chosen(rule, usable, wanted, several=marker.by_time)
 
     def _offers(self, stem: str, tag: str) -> bool:
         """True if the run will make a product of that category, or has made it."""
@@ -227,9 +226,11 @@ class _Builder:
 
     def _planned(self, frames: FrameSet, taken: tuple[Taken, ...]) -> PlannedRun:
         recipe = self.recipes[frames.recipe]
+        lamps = len({frame.lamp for frame in frames.frames})
         products = tuple(
             Predicted(product, product_path(frames.stem, frames.first.night, recipe, product))
             for product in recipe.products
+            if product.lamps <= lamps
         )
         facts = [recipe.name]
         facts += [f"{f.path} {f.tag} {f.file_size}" for f in frames.frames]

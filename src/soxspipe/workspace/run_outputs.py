@@ -3,15 +3,20 @@
 import io
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.errors import OutputError, SoxspipeError
+from soxspipe.instrument.arms import Arm
+from soxspipe.io.frames import RawFrame
 from soxspipe.io.products import product_bytes
 from soxspipe.io.provenance import Provenance, product_header
+from soxspipe.io.sof import FITS_SUFFIXES
 from soxspipe.io.writing import Staged, write_bytes
+from soxspipe.recipes.prepare import prepared
 from soxspipe.recipes.recipe import Recipe, Result
 from soxspipe.workspace.names import product_path
 from soxspipe.workspace.run_inputs import Gathered
@@ -58,6 +63,45 @@ def refuse_to_replace(target: Target) -> None:
             )
 
 
+def refuse_to_eat(target: Target, inputs: Iterable[Path]) -> None:
+    """OutputError if a product would replace a file it is made of, -x or not."""
+    taken = {path.resolve() for path in inputs}
+    for path in target.products().values():
+        if path.resolve() in taken:
+            raise OutputError(
+                f"the product {path} would replace a file it is made of",
+                hint="name the SOF otherwise, or use -o for another folder",
+            )
+
+
+def write_prepared(
+    target: Target, frames: Iterable[RawFrame], provenance: Provenance, arm: Arm
+) -> list[Path]:
+    """Write the prepared frames, `<raw name>_pre.fits` in the folder of the products.
+
+    Raises OutputError if they cannot be written.
+    """
+    paths = []
+    with Staged() as stage:
+        for raw in frames:
+            own = replace(
+                provenance,
+                raw=[u for u in provenance.raw if u.name == raw.info.file],
+                calibrations=[],
+            )
+            header = product_header(raw.header, own, tech=raw.info.dpr_tech)
+            header["HIERARCH ESO PRO TYPE"] = "PREPARED"
+            path = target.folder / f"{_without_suffix(raw.info.file)}_pre.fits"
+            stage.write(path, product_bytes(path, prepared(raw, arm), header))
+            paths.append(path)
+    return paths
+
+
+def _without_suffix(name: str) -> str:
+    ending = next((s for s in sorted(FITS_SUFFIXES, key=len, reverse=True) if name.endswith(s)), "")
+    return name.removesuffix(ending)
+
+
 def write_products(
     target: Target, result: Result, provenance: Provenance, gathered: Gathered
 ) -> tuple[Written, ...]:
@@ -97,7 +141,7 @@ def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...
         function = result.figures.get(plot.label)
         if function is None:
             continue
-        path = target.plot(plot.suffix)
+        path = target.plot(plot.suffix.format(**result.names))
         try:
             write_bytes(path, _pdf(function()), overwrite=True)
         except SoxspipeError as error:

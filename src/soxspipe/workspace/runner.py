@@ -12,12 +12,12 @@ from pathlib import Path
 from soxspipe import recipes
 from soxspipe.datamodel.metric import Measurement
 from soxspipe.errors import InputError, SettingsError, SoxspipeError
-from soxspipe.io.provenance import Provenance, Used
+from soxspipe.io.provenance import Provenance
 from soxspipe.io.sof import FileSet, file_set
 from soxspipe.recipes.recipe import Recipe
 from soxspipe.settings import RecipeSettings, SettingsFile, check_settings, read_settings
 from soxspipe.workspace.names import sof_stem
-from soxspipe.workspace.run_inputs import Gathered, RawFile, gather, load
+from soxspipe.workspace.run_inputs import Gathered, gather
 from soxspipe.workspace.run_log import (
     Listener,
     aligned,
@@ -31,8 +31,10 @@ from soxspipe.workspace.run_outputs import (
     Target,
     close_figures,
     draw,
+    refuse_to_eat,
     refuse_to_replace,
     use_no_screen,
+    write_prepared,
     write_products,
 )
 from soxspipe.workspace.run_record import (
@@ -48,6 +50,7 @@ from soxspipe.workspace.run_record import (
     night_of,
     peak_memory_mb,
 )
+from soxspipe.workspace.run_values import load
 
 __all__ = ["QC_STATUS", "RunOutcome", "RunRequest", "Written", "run_recipe"]
 
@@ -108,16 +111,20 @@ class _Run:
         options, settings = _settings(request, recipe, gathered)
         for line in _frame_table(gathered):
             log.info("input: %s", line)
-        inputs, used = load(recipe, gathered, extension=options.general.data_extension)
+        general = options.general
+        maps = request.root / general.bad_pixel_maps if general.bad_pixel_maps else None
+        loaded = load(recipe, gathered, extension=general.data_extension, maps=maps)
         if request.plots:
             use_no_screen()
-        result = recipe.function(inputs, settings, gathered.arm)
-        del inputs
-        calibrations = [
-            Used(c.path.name, c.category, c.datamd5) for c in gathered.calibrations.values()
-        ]
-        provenance = Provenance(recipe.folder, used, calibrations, settings.flattened())
+        result = recipe.function(loaded.inputs, settings, gathered.arm)
+        provenance = Provenance(
+            recipe.folder, loaded.raw, loaded.calibrations, settings.flattened(), loaded.cards
+        )
         products = write_products(self.target, result, provenance, gathered)
+        if general.save_intermediate_products:
+            for path in write_prepared(self.target, loaded.frames, provenance, gathered.arm):
+                log.info("prepared frame: %s", path)
+        del loaded
         plots = draw(self.target, result, log) if request.plots else ()
         if request.plots:
             close_figures()
@@ -142,10 +149,11 @@ class _Run:
     def _remember(self, gathered: Gathered, files: FileSet, root: Path) -> None:
         first = gathered.first.info
         self.arm = first.arm
-        self.stem = files.stem or _stem(self.recipe, gathered.first)
+        self.stem = files.stem or _stem(self.recipe, gathered)
         self.target = Target(root, first.night, self.stem, self.recipe)
         self.raw_files = tuple(str(f.path) for f in gathered.frames)
-        self.calibration_files = tuple(str(c.path) for c in gathered.calibrations.values())
+        self.calibration_files = tuple(str(c.path) for c in gathered.products)
+        refuse_to_eat(self.target, [c.path for c in gathered.products])
 
     def _outcome(
         self, state: str, *, message: str = "", hint: str = "", status: int = 0
@@ -220,11 +228,11 @@ def _settings(
     return content, settings if request.poly is None else settings.with_poly(request.poly)
 
 
-def _stem(recipe: Recipe, first: RawFile) -> str:
-    """Name of the SOF that `prep` would have written."""
-    info, arm = first.info, first.info.get_arm()
+def _stem(recipe: Recipe, gathered: Gathered) -> str:
+    """Name of the SOF that `prep` would have written; of masters combined, with an ending."""
+    info, arm = gathered.first.info, gathered.arm
     assert info.kind is not None
-    return sof_stem(
+    stem = sof_stem(
         start=info.date_obs,
         arm=info.arm,
         binning="{}x{}".format(*info.binning) if len(arm.binnings) > 1 else "",
@@ -236,6 +244,7 @@ def _stem(recipe: Recipe, first: RawFile) -> str:
         instrument=info.instrument,
         target=info.object if info.dpr_catg == "SCIENCE" else "",
     )
+    return stem if gathered.frames else f"{stem}_COMBINED"
 
 
 def _frame_table(gathered: Gathered) -> list[str]:
@@ -245,7 +254,7 @@ def _frame_table(gathered: Gathered) -> list[str]:
         rows.append(
             (info.file, info.tag, info.slit, f"{info.exptime:g}", info.date_obs.isoformat())
         )
-    rows += [(c.path.name, c.category, "", "", "") for c in gathered.calibrations.values()]
+    rows += [(c.path.name, c.category, "", "", "") for c in gathered.products]
     return aligned(rows)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from soxspipe.instrument.headers import FrameKind
@@ -65,7 +65,7 @@ class RawRecord:
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Raw frames that one run of one recipe takes, in order of time.
+    """Raw frames that one run of one recipe takes, in order of time; deuterium flats after halogen.
 
     recipe  "" if no recipe of this version takes the set
     stem    name of its SOF file, without `.sof`
@@ -79,7 +79,7 @@ class FrameSet:
 
     @property
     def first(self) -> RawRecord:
-        """The earliest frame; its facts are those of the set."""
+        """The earliest frame of the main lamp; its facts are those of the set."""
         return self.frames[0]
 
 
@@ -127,15 +127,44 @@ def group(
     by_kind = {kind: name for name, recipe in recipes.items() for kind in recipe.type_codes}
     templates: dict[tuple, int] = defaultdict(int)
     groups: dict[tuple, list[RawRecord]] = defaultdict(list)
+    slit_arcs: list[RawRecord] = []
     for record in sorted(records, key=lambda r: (r.mjd, r.path)):
         if record.ignored or flats.leave_out(record):
             continue
         templates[template_key(record)] += 1
+        if record.kind is FrameKind.SLIT_ARC:
+            slit_arcs.append(record)
         if record.kind not in _HIDDEN:
             groups[_set_key(record)].append(record)
     order = {name: position for position, name in enumerate(recipes)}
     sets = [_make_set(frames, by_kind, recipes, templates) for frames in groups.values()]
+    sets = [
+        _with_slit_arc(s, slit_arcs) if _takes_slit_arc(recipes.get(s.recipe)) else s
+        for s in with_deuterium(sets)
+    ]
     return tuple(sorted(sets, key=lambda s: (order.get(s.recipe, len(order)), s.first.mjd, s.stem)))
+
+
+def _takes_slit_arc(recipe: Recipe | None) -> bool:
+    markers = [i.marker for i in recipe.raw_inputs()] if recipe is not None else []
+    return any(isinstance(m, Raw) and FrameKind.SLIT_ARC in m.kinds for m in markers)
+
+
+def _with_slit_arc(frames: FrameSet, arcs: Sequence[RawRecord]) -> FrameSet:
+    """The set with the slit arc nearest in time at its end, if one was taken alike."""
+    first = frames.first
+    alike = [
+        arc
+        for arc in arcs
+        if all(
+            getattr(arc, fact) == getattr(first, fact)
+            for fact in ("instrument", "arm", "binning", "read_mode", "gain")
+        )
+    ]
+    if not alike:
+        return frames
+    nearest = min(alike, key=lambda arc: (abs(arc.mjd - first.mjd), arc.path))
+    return replace(frames, frames=(*frames.frames, nearest))
 
 
 def _set_key(record: RawRecord) -> tuple:
@@ -159,6 +188,32 @@ def _set_key(record: RawRecord) -> tuple:
         record.ob_name,
         record.object,
     )
+
+
+def with_deuterium(sets: Sequence[FrameSet]) -> list[FrameSet]:
+    """Sets in which halogen flats (QTH) have the deuterium flats nearest in time that were taken alike.
+
+    One flat is made of both. A deuterium set without halogen flats like it stands alone.
+    """
+    whole = [s for s in sets if s.first.kind is FrameKind.SLIT_FLAT and not s.flaw]
+    deuterium = [s for s in whole if s.first.lamp == "D"]
+    partner: dict[str, FrameSet] = {}
+    for main in (s for s in whole if s.first.lamp == "QTH"):
+        alike = [s for s in deuterium if _flat_key(s.first) == _flat_key(main.first)]
+        if alike:
+            partner[main.stem] = min(alike, key=lambda s: abs(s.first.mjd - main.first.mjd))
+    gone = {s.stem for s in partner.values()}
+    return [
+        replace(s, frames=(*s.frames, *partner[s.stem].frames)) if s.stem in partner else s
+        for s in sets
+        if s.stem not in gone
+    ]
+
+
+def _flat_key(record: RawRecord) -> tuple:
+    """What flats of two lamps must share to be reduced together."""
+    facts = (record.arm, record.dpr_type, record.slit, record.binning, record.read_mode)
+    return (record.instrument, *facts, record.gain, record.night)
 
 
 #: TYPE field of the SOF name of sets that this version has no recipe for.

@@ -5,7 +5,7 @@ import pytest
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.errors import InputError
-from soxspipe.science.detector.combine import clipped_mean, mean_of_kept
+from soxspipe.science.detector.combine import clipped_mean, mean_of_kept, weighted_mean
 from tests.maths.truth import assert_pulls
 
 READ = 4.0
@@ -118,3 +118,64 @@ def test_mean_of_kept_rejects_and_flags():
 def test_one_exposure_is_its_own_mean():
     (frame,) = pixel([7], [PixelFlag.BAD])
     assert mean_of_kept([frame], sigma=6.0) is frame
+
+
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_clipping_at_three_sigma_costs_little(n):
+    frames = exposures(n, 0.0, np.random.default_rng(10 + n), (600, 600))
+    result = mean(frames, sigma=3.0)
+    assert result.data.std() < 1.02 * READ / np.sqrt(n)
+    assert (result.data / np.sqrt(result.variance)).std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_faint_frame_is_not_pulled_down_by_its_own_noise():
+    rng = np.random.default_rng(20)
+    light = np.full((600, 600), 4.0)
+    frames = exposures(5, light, rng, light.shape)
+    plain = mean(frames, sigma=3.0, photon_noise=True)
+    told = clipped_mean(frames, sigma=3.0, rounds=3, photon_noise=True, light=light)
+    pulls = (told.data - 4.0) / np.sqrt(told.variance)
+    assert pulls.mean() == pytest.approx(0.0, abs=4 / 600)
+    assert pulls.std() == pytest.approx(1.0, abs=0.02)
+    # without it the variance follows the noise, and weights by it come out low
+    weighted = [np.average(f.data, weights=1 / f.variance) for f in (plain, told)]
+    assert weighted[0] < 3.95
+    assert weighted[1] == pytest.approx(4.0, abs=0.02)
+
+
+def test_a_bright_pixel_of_a_faint_frame_has_its_own_photon_noise():
+    values = [1000.0, 1080.0, 900.0]
+    result = clipped_mean(
+        pixel(values), sigma=5.0, rounds=3, photon_noise=True, light=np.full((3, 3), 100.0)
+    )
+    assert result.data[1, 1] == pytest.approx(np.mean(values))
+    assert result.variance[1, 1] == pytest.approx((READ**2 + np.mean(values)) / 3, rel=1e-4)
+    assert result.variance[0, 0] == pytest.approx((READ**2 + 100) / 3, rel=1e-4)
+
+
+def test_masters_are_weighted_by_their_noise():
+    rng = np.random.default_rng(30)
+    shape, sigmas = (60, 70), (1.0, 2.0, 0.7)
+    masters = [
+        Frame(9 + rng.normal(0, s, shape), np.full(shape, s**2), np.zeros(shape)) for s in sigmas
+    ]
+    result = weighted_mean(masters)
+    assert_pulls((result.data - 9) / np.sqrt(result.variance))
+    assert result.variance[0, 0] == pytest.approx(1 / sum(s**-2 for s in sigmas))
+
+
+def test_masters_keep_flags_but_lend_each_other_pixels():
+    lost = PixelFlag.NOTHING_LEFT | PixelFlag.SATURATED
+    masters = pixel([100.0, 900.0], [PixelFlag.HOT, lost])
+    result = weighted_mean(masters)
+    assert result.data[1, 1] == pytest.approx(100.0)
+    assert result.variance[1, 1] == pytest.approx(READ**2)
+    assert result.flags[1, 1] == PixelFlag.HOT
+    nowhere = weighted_mean(pixel([100.0, 900.0], [lost, PixelFlag.NOTHING_LEFT]))
+    assert nowhere.flags[1, 1] == lost
+
+
+def test_masters_of_different_binning_are_refused():
+    masters = [Frame(*np.zeros((3, n, 4))) for n in (4, 8)]
+    with pytest.raises(InputError, match=r"shapes \(4, 4\), \(8, 4\)"):
+        weighted_mean(masters)

@@ -5,11 +5,11 @@ import pytest
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.errors import InputError
+from soxspipe.science.detector.darks import scaled
 from soxspipe.science.detector.detrend import (
     add_photon_noise,
     divide_flat,
     subtract_bias,
-    subtract_dark,
     to_electrons,
 )
 from soxspipe.science.detector.noise import NoiseModel
@@ -89,21 +89,15 @@ def test_noise_after_bias_and_dark():
     raw = 1000 + rng.poisson(dark + light, SHAPE) + rng.normal(0, read, SHAPE)
     bias = frame(1000 + rng.normal(0, read / 3, SHAPE), read**2 / 9)
     master = frame(2 * dark + rng.normal(0, 3, SHAPE), 9.0)
-    result = subtract_dark(subtract_bias(frame(raw, read**2), bias), master, scale=0.5)
+    result = subtract_bias(frame(raw, read**2), bias) - scaled(master, 0.5)
     expected = read**2 * 10 / 9 + dark + light + 9 / 4
     assert result.variance.mean() == pytest.approx(expected, rel=0.01)
     assert_pulls((result.data - light) / np.sqrt(expected))
 
 
-def test_a_scaled_dark_has_scaled_noise():
-    result = subtract_dark(frame(100.0, 9.0), frame(10.0, 4.0), scale=3.0)
-    assert result.data == pytest.approx(70)
-    assert result.variance == pytest.approx(9 + 4 * 9)
-
-
 def test_flags_of_the_masters_stay():
     flagged = subtract_bias(frame(5.0), frame(1.0, flags=at(PixelFlag.BAD, (1, 2))))
-    flagged = subtract_dark(flagged, frame(1.0, flags=at(PixelFlag.HOT, (1, 2), (3, 4))))
+    flagged = flagged - frame(1.0, flags=at(PixelFlag.HOT, (1, 2), (3, 4)))
     flagged = divide_flat(flagged, frame(1.0, flags=at(PixelFlag.NO_FLAT, (5, 6)), unit=""))
     wanted = at(PixelFlag.BAD, (1, 2)) | at(PixelFlag.HOT, (1, 2), (3, 4))
     assert np.array_equal(flagged.flags, wanted | at(PixelFlag.NO_FLAT, (5, 6)))
@@ -111,7 +105,7 @@ def test_flags_of_the_masters_stay():
 
 def test_units_must_agree():
     with pytest.raises(InputError, match="cannot subtract adu from electron"):
-        subtract_dark(frame(5.0), frame(1.0, unit="adu"))
+        subtract_bias(frame(5.0), frame(1.0, unit="adu"))
 
 
 def test_flat_takes_the_response_out():

@@ -30,7 +30,9 @@ def test_drift_is_taken_out_and_hits_with_it():
     frames, truth, strip = lit([1.0, 1.1, 0.9, 1.05, 0.95], rng)
     hit = rng.random(SHAPE) < 0.005
     frames[3] = Frame(frames[3].data + 2000 * hit, frames[3].variance, frames[3].flags)
-    result = stack(frames, strip, sigma=5.0, rounds=3)
+    stacked = stack(frames, strip, sigma=5.0, rounds=3)
+    assert stacked.levels == pytest.approx([1.0, 1.1, 0.9, 1.05, 0.95], abs=8e-3)
+    result = stacked.frame
     inside = truth > 0
     assert result.good.all()
     scale = result.data[inside].sum() / truth[inside].sum()
@@ -54,10 +56,33 @@ def test_level_is_that_of_good_pixels_in_the_strip():
     assert exposure_level(frame, strip) == pytest.approx(3000, rel=0.01)
 
 
-def test_a_dark_flat_is_an_error():
+def test_no_light_is_a_level_of_zero():
     dark = Frame(np.full(SHAPE, -1.0), np.ones(SHAPE), np.zeros(SHAPE))
     _, _, strip = lit([1.0], np.random.default_rng(3))
+    assert exposure_level(dark, strip) == 0
+    assert exposure_level(dark, np.zeros(SHAPE, dtype=bool)) == 0
+
+
+def test_an_exposure_with_the_lamp_off_is_left_out():
+    frames, truth, strip = lit([1.0, 1.0, 0.0, 1.0], np.random.default_rng(4))
+    result = stack(frames, strip, sigma=5.0, rounds=3)
+    assert result.left_out == (2,)
+    assert np.isnan(result.levels[2])
+    inside = truth > 0
+    assert np.median(result.frame.data[inside]) == pytest.approx(3000, rel=2e-3)
+
+
+def test_an_exposure_of_another_light_is_left_out():
+    frames, _, strip = lit([1.0, 1.0, 1.0, 1.0], np.random.default_rng(5))
+    slope = (1 + 0.6 * (np.arange(SHAPE[1]) / 100 - 1)).astype("f4")
+    frames[1] = Frame(frames[1].data * slope, frames[1].variance, frames[1].flags)
+    assert stack(frames, strip, sigma=5.0, rounds=3).left_out == (1,)
+
+
+def test_flats_of_which_too_few_show_light_are_an_error():
+    frames, _, strip = lit([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0], np.random.default_rng(6))
+    dark = [f for f in frames if f.data[strip].mean() < 100]
     with pytest.raises(DataError, match="no light"):
-        exposure_level(dark, strip)
-    with pytest.raises(DataError, match="no light"):
-        exposure_level(dark, np.zeros(SHAPE, dtype=bool))
+        stack(dark[:4], strip, sigma=5.0, rounds=3)
+    with pytest.raises(DataError, match="only 2 of 3"):
+        stack([frames[0], frames[3], dark[0]], strip, sigma=5.0, rounds=3)

@@ -92,7 +92,7 @@ def test_where_the_lamp_is_dark_the_expected_edges_stand():
 
 def test_an_edge_far_from_the_expected_one_does_not_count():
     light = 20000 * slit_light(trace(lower=-19.3, upper=33.0)) + 100
-    found, samples = find(light, light + 25, reach=6.0)
+    found, samples = find(light, light + 25)
     assert not samples.used.any()
     assert np.abs(off(found)[0]).max() < 0.1
 
@@ -100,6 +100,96 @@ def test_an_edge_far_from_the_expected_one_does_not_count():
 def test_faint_slices_are_left_out():
     light = 8000 * slit_light(TRUE) * (COLUMNS > 300)
     data, variance = noisy(light, np.random.default_rng(5))
-    _, samples = find(data, variance, least_snr=5.0)
+    _, samples = find(data, variance)
     assert not samples.used[samples.pixel < 295].any()
     assert samples.used[samples.pixel > 310].mean() > 0.95
+
+
+@pytest.mark.parametrize("rows", [(-19,), (-18,), (20,), (-19, 19)])
+def test_a_cold_row_at_the_edge_does_not_move_it(rows):
+    light = 8000 * slit_light(TRUE) + 50
+    for row in rows:
+        light[int(TRUE.at("centre", COLUMNS).mean()) + row] *= 0.2
+    data, variance = noisy(light, np.random.default_rng(6))
+    found, _ = find(data, variance)
+    assert np.sqrt(np.mean(off(found) ** 2)) < 0.06
+
+
+def test_a_dead_row_and_missing_pixels_inside_do_not_matter():
+    rng = np.random.default_rng(7)
+    data, variance = noisy(8000 * slit_light(TRUE) + 50, rng)
+    data[43] = 0.0
+    good = rng.random(SHAPE) > 0.05
+    data[~good] = np.nan
+    found, samples = find(data, variance, good)
+    assert np.abs(off(found)).max() < 0.06
+    assert samples.used.mean() > 0.9
+
+
+def test_light_between_the_orders_and_a_neighbour_do_not_matter():
+    neighbour = slit_light(trace(level=90.0))
+    light = 6000 * slit_light(TRUE) + 9000 * neighbour + 800 + 6.0 * ROWS
+    data, variance = noisy(light, np.random.default_rng(8))
+    found, _ = find(data, variance)
+    assert np.abs(off(found)).max() < 0.06
+
+
+def test_a_faint_flat_is_enough():
+    data, variance = noisy(160 * slit_light(TRUE), np.random.default_rng(9), read=4.0)
+    found, samples = find(data, variance)
+    assert np.sqrt(np.mean(off(found) ** 2)) < 0.08
+    assert samples.degree == 3
+
+
+def test_edges_of_binned_frames():
+    small = trace(level=40.0, lower=-9.6, upper=10.2)
+    data, variance = noisy(20000 * slit_light(small, 0.4) + 50, np.random.default_rng(10))
+    expected = np.array([np.full(SHAPE[1], 10.4), np.full(SHAPE[1], 9.3)])
+    found, samples = find(data, variance, order=replace(small, lower=None, upper=None),
+                          half_length=expected)  # fmt: skip
+    for which in ("lower", "upper"):
+        assert np.abs(found.at(which, COLUMNS) - small.at(which, COLUMNS)).max() < 0.03
+    assert samples.blur == pytest.approx(0.4, abs=0.06)
+
+
+def test_errors_of_slices_are_no_smaller_than_their_scatter():
+    data, variance = noisy(500 * slit_light(TRUE), np.random.default_rng(11))
+    _, samples = find(data, variance)
+    for side in ("lower", "upper"):
+        residual = getattr(samples, f"residual_{side}")[samples.used]
+        error = getattr(samples, f"error_{side}")[samples.used]
+        assert 0.4 < np.std(residual / error) < 1.1
+
+
+@pytest.mark.parametrize(("most", "outwards"), [(0.3, 0.52), (0.7, -0.52)])
+def test_another_level_gives_other_edges(most, outwards):
+    light = 20000 * slit_light(TRUE, 0.95) + 100
+    found, _ = find(light, light + 25, levels=(0.2, most))
+    lower, upper = off(found)
+    assert upper.mean() == pytest.approx(outwards, abs=0.03)
+    assert lower.mean() == pytest.approx(-outwards, abs=0.03)
+
+
+def test_a_vignetted_end_is_found_at_a_lower_level():
+    inside = np.clip((TRUE.at("upper", COLUMNS) - ROWS) / 5.0, 0.0, 1.0)
+    light = (
+        20000 * slit_light(TRUE) * (0.35 + 0.65 * inside) + 100
+    )  # falls to 35 % at the upper end
+    found, samples = find(light, light + 25, levels=(0.2, 0.5))
+    assert samples.used.mean() > 0.9
+    assert np.abs(off(found)[0]).max() < 0.1
+
+
+def test_a_short_slice_shows_no_edge():
+    light = 20000 * slit_light(TRUE) + 100
+    found, samples = find(light, light + 25, length=31)
+    assert not samples.used.any()
+    assert samples.degree == -1
+    assert found.at("upper", COLUMNS) == pytest.approx(CENTRES.at("centre", COLUMNS) + 18.5)
+
+
+def test_saturated_light_is_no_plateau():
+    light = 20000 * slit_light(TRUE) + 100
+    found, samples = find(light, light + 25, light < 15000)
+    assert not samples.used.any()
+    assert found.at("lower", COLUMNS) == pytest.approx(CENTRES.at("centre", COLUMNS) - 21.0)

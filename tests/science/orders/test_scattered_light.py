@@ -1,11 +1,13 @@
 """Scattered light: a smooth surface comes back, from what is seen between the orders."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable
-from soxspipe.science.orders.scattered_light import between_orders, fit
+from soxspipe.science.orders.scattered_light import between_orders, fit, left_over
 from tests.science.orders.made_orders import COLUMNS, ROWS, SHAPE, slit_light, trace
 
 SIZE = (512, 640)
@@ -55,6 +57,71 @@ def test_a_smooth_surface_comes_back(seed):
     assert np.abs(off.mean()) < 0.5
     assert off[inner].std() < 2.0
     assert np.abs(off[inner]).max() < 6.0
+
+
+def order_light(shape=SIZE):
+    """Two orders, the light that bright ones scatter beside them, and free pixels."""
+    y = np.arange(shape[0])[:, None] + np.zeros(shape[1])
+    halo = sum(h * np.exp(-(((y - c) / 60) ** 2) / 2) for c, h in ((150, 80.0), (360, 330.0)))
+    free = (np.abs(y - 150) > 28) & (np.abs(y - 360) > 28)
+    return halo + 10, free
+
+
+def test_a_hump_beside_a_bright_order_is_kept_and_bridged():
+    rng = np.random.default_rng(6)
+    truth, free = order_light()
+    light = truth + np.where(free, 0, 30000)
+    frame = Frame(rng.normal(light, np.sqrt(light / 5)), light / 5, np.zeros(SIZE))
+    off = fit(frame, free, smoothing=65.0) - truth
+    assert np.median(np.abs(off[free])) < 0.5
+    assert np.abs(off[free]).max() < 3
+    assert np.abs(off[~free]).max() < 0.02 * truth.max()
+    assert left_over(frame, free, truth + off) < 0.8
+
+
+@pytest.mark.parametrize("along_x", [True, False])
+def test_few_photons_make_a_smooth_model(along_x):
+    rng = np.random.default_rng(7)
+    free = free_stripes()
+    frame = Frame(rng.normal(3.0, 5.0, SIZE), np.full(SIZE, 25.0), np.zeros(SIZE))
+    if not along_x:
+        frame, free = frame.viewed(np.transpose), free.T
+    off = fit(frame, free, smoothing=65.0, along_x=along_x) - 3.0
+    assert np.abs(off.mean()) < 0.1
+    assert off.std() < 0.25
+
+
+def test_the_longest_smoothing_and_the_degree_can_be_set():
+    rng = np.random.default_rng(8)
+    truth, free = order_light()
+    even = Frame(rng.normal(9.0, 8.0, SIZE), np.full(SIZE, 64.0), np.zeros(SIZE))
+    spread = {s: fit(even, free, smoothing=s)[free].std() for s in (5.0, 65.0)}
+    assert spread[65.0] < 0.7 * spread[5.0]
+    frame = replace(even, data=even.data + truth)
+    truth = truth + 9.0
+    one, three = (fit(frame, free, smoothing=65.0, degree=d) for d in (1, 3))
+    assert np.abs(one - three).max() > 0.05
+    assert np.median(np.abs(one - truth)[free]) < 1.0
+
+
+def test_light_beyond_the_end_of_a_trace_is_not_free():
+    order = trace(60.0)
+    short = replace(order, domain=(0.0, 399.0))
+    orders = OrderTable({1: short}, "x")
+    free = between_orders(orders, SHAPE, clearance=4.0)
+    edges = [short.at(w, COLUMNS[:400]) for w in ("lower", "upper")]
+    along = np.polynomial.Polynomial.fit(COLUMNS[267:400], 0.5 * (edges[0] + edges[1])[267:], 2)
+    middle = np.rint(along(COLUMNS)).astype(int).clip(0, SHAPE[0] - 1)
+    assert not free[middle, COLUMNS.astype(int)].any()
+
+
+def test_a_narrow_gap_keeps_its_middle():
+    orders = OrderTable({1: trace(40.0), 2: trace(40.0 + 39.7 + 10.0)}, "x")  # a gap of 10 pixels
+    free = between_orders(orders, SHAPE, clearance=8.0)
+    gap = ROWS - orders.orders[1].at("upper", COLUMNS)
+    inside = (gap > 0) & (gap < 10)
+    assert free[inside & (gap > 4) & (gap < 6)].all()
+    assert not free[inside & ((gap < 2.9) | (gap > 7.1))].any()
 
 
 def test_flagged_pixels_do_not_count():

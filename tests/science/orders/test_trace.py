@@ -6,7 +6,7 @@ from scipy.interpolate import CubicSpline
 
 from soxspipe.datamodel.geometry import DispersionSolution, OrderSolution
 from soxspipe.science.orders.trace import predicted_centre, trace_order
-from tests.maths.truth import pixel_gaussian
+from tests.maths.truth import assert_pulls, pixel_gaussian
 from tests.science.orders.made_orders import COLUMNS, DOMAIN, SHAPE, noisy
 from tests.science.orders.made_orders import trace as made_trace
 
@@ -104,3 +104,112 @@ def test_prediction_when_wavelength_falls_along_y():
     assert domain == (50, 550)
     pixel = np.arange(50, 551)
     assert centre(pixel) == pytest.approx(42.5 - 2.5 * (pixel - 300) / 250)
+
+
+def pinhole_light(counts, sigma, centre=CENTRE):
+    return np.stack([pixel_gaussian(SHAPE[0], c, sigma) for c in centre], axis=1) * counts
+
+
+@pytest.mark.parametrize("sigma", [0.33, 0.45])
+def test_undersampled_traces_of_binned_frames_are_unbiased(sigma):
+    data, variance = noisy(pinhole_light(3000.0, sigma), np.random.default_rng(7), read=4.0)
+    trace, samples = follow(data, variance)
+    assert np.sqrt(np.mean((trace.at("centre", COLUMNS) - CENTRE) ** 2)) < 0.005
+    assert trace.at("width", COLUMNS) == pytest.approx(sigma, abs=0.02)
+    assert samples.used.mean() > 0.97
+
+
+def test_errors_of_the_centre_are_true():
+    rng, columns, pulls = np.random.default_rng(15), np.arange(96.0), []
+    for _ in range(52):
+        true = 20 + rng.normal(0, 1) + rng.normal(0, 0.3) * (columns / 48 - 1)
+        light = 500 * np.stack([pixel_gaussian(40, c, 0.85) for c in true], axis=1)
+        data, variance = noisy(light, rng, read=4.0)
+        trace, _ = trace_order(
+            data, variance, np.ones(data.shape, dtype=bool), domain=(0.0, 95.0),
+            predicted=CubicSpline(columns, np.full(96, 20.0)), samples=30, length=19, width=3,
+            peak_sigma=5.0, degree=1, clip_sigma=5.0, clip_rounds=3,
+        )  # fmt: skip
+        middle = np.array([48.0])
+        pulls.append((trace.at("centre", middle) - true[48]) / trace.at("error", middle))
+    assert_pulls(pulls)
+
+
+@pytest.mark.parametrize("shift", [-9.0, 11.0])
+def test_the_flat_may_lie_pixels_beside_the_arc(shift):
+    light = pinhole_light(3000.0, 0.85, CENTRE + shift)
+    data, variance = noisy(light, np.random.default_rng(8), read=4.0)
+    trace, samples = follow(data, variance, length=35)
+    assert np.abs(trace.at("centre", COLUMNS) - CENTRE - shift).max() < 0.03
+    assert samples.detected.all()
+
+
+@pytest.mark.parametrize(
+    ("response", "offset"), [(0.0, -1), (0.0, 0), (0.0, 1), (0.2, -1), (0.2, 0)]
+)
+def test_a_dead_or_blocked_row_along_the_order_does_not_pull_it(response, offset):
+    flat = np.full(SHAPE[1], 41.3)  # the order lies on the row from end to end
+    light = pinhole_light(3000.0, 0.85, flat)
+    light[41 + offset] *= response
+    data, variance = noisy(light, np.random.default_rng(9), read=4.0)
+    trace, _ = trace_order(
+        data, variance, np.ones(SHAPE, dtype=bool), domain=DOMAIN,
+        predicted=CubicSpline(COLUMNS, flat - 0.4), samples=100, length=19, width=5,
+        peak_sigma=5.0, degree=4, clip_sigma=4.0, clip_rounds=5,
+    )  # fmt: skip
+    assert np.abs(trace.at("centre", COLUMNS) - flat).max() < 0.05
+
+
+def test_background_and_light_of_a_neighbour_do_not_matter():
+    rng = np.random.default_rng(10)
+    light = pinhole_light(1000.0, 0.85) + 300 + 4.0 * np.arange(SHAPE[0])[:, None]
+    light += pinhole_light(4000.0, 0.85, CENTRE + 25)
+    data, variance = noisy(light, rng, read=4.0)
+    trace, _ = follow(data, variance)
+    assert np.abs(trace.at("centre", COLUMNS) - CENTRE).max() < 0.03
+
+
+def test_faint_light_of_all_columns_is_enough():
+    data, variance = pinhole_flat(12.0, np.random.default_rng(11))  # 4 e- at the peak, as the noise
+    trace, samples = follow(data, variance)
+    assert samples.detected.mean() < 0.5
+    off = trace.at("centre", COLUMNS) - CENTRE
+    assert np.sqrt(np.mean(off**2)) < 0.25
+    assert np.sqrt(np.mean(off**2)) < 3 * np.mean(trace.at("error", COLUMNS))
+
+
+def test_the_degree_follows_the_light_unless_it_is_given():
+    bend = 0.4 * np.polynomial.chebyshev.chebval(T, np.eye(8)[7])
+    light = pinhole_light(3000.0, 0.85, CENTRE + bend)
+    data, variance = noisy(light, np.random.default_rng(12), read=4.0)
+    given, samples = follow(data, variance, degree=5)
+    assert samples.degree == 5
+    assert np.abs(given.at("centre", COLUMNS) - CENTRE - bend).max() > 0.2
+    assert samples.excess > 0.1
+    chosen, samples = follow(data, variance, degree=None)
+    assert samples.degree >= 7
+    assert samples.excess < 0.02
+    assert np.abs(chosen.at("centre", COLUMNS) - CENTRE - bend).max() < 0.03
+
+
+def test_the_degree_is_lowered_where_few_slices_show_light():
+    data, variance = pinhole_flat(3000.0 * (np.abs(COLUMNS - 300) < 50), np.random.default_rng(13))
+    trace, samples = follow(data, variance, samples=40)
+    assert 1 <= samples.degree < 4
+    assert abs(trace.at("centre", np.array([300.0]))[0] - CENTRE[300]) < 0.03
+
+
+def test_an_order_without_light_says_so():
+    data, variance = pinhole_flat(0.0, np.random.default_rng(14))
+    trace, samples = follow(data, variance)
+    assert samples.degree == -1
+    assert trace.error is None
+    assert not samples.used.any()
+    assert samples.seen < 0.05
+
+
+def test_no_good_pixel_at_all():
+    data = np.full(SHAPE, np.nan)
+    _, samples = follow(data, data, np.zeros(SHAPE, dtype=bool))
+    assert samples.degree == -1
+    assert not samples.detected.any()

@@ -49,7 +49,13 @@ def line_list(n=25, seed=0, least=0.5):
         free = np.sort(rng.uniform(0, high - low - 1 - n * least, n))
         wavelength.append(low + 0.5 + free + least * np.arange(n))
         order.append(np.full(n, number))
-    return LineList(np.concatenate(order), np.concatenate(wavelength), np.zeros(2 * n, dtype=bool))
+    return LineList(
+        np.concatenate(order),
+        np.concatenate(wavelength),
+        suspect=np.zeros(2 * n, dtype=bool),
+        ion=np.tile(["ArI", "NeI"], n),
+        strength=np.ones(2 * n),
+    )
 
 
 def images_of(lines: LineList, solution, holes=HOLES):
@@ -93,8 +99,13 @@ def measured(lines, solution, rng, error=0.03, holes=HOLES):
         fwhm=one,
         width=one,
         chi2=one,
+        sharpness=one,
+        roundness1=one,
+        roundness2=one,
+        npix=one,
         detected=one > 0,
         seen=one > 0,
+        state=0 * one,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from soxspipe.datamodel.frame import PixelFlag
 from soxspipe.science.wavelength import arc_lines
-from tests.maths.truth import assert_pulls, spots
+from tests.maths.truth import assert_pulls
 from tests.science.wavelength.made_arcs import (
     HOLES,
     SHAPE,
@@ -100,31 +100,6 @@ def test_peak_is_the_brightest_pixel(frame):
     k = int(np.nanargmax(found.counts))
     x, y = int(np.rint(found.x[k])), int(np.rint(found.y[k]))
     assert found.peak[k] == frame.data[y, x] == frame.data[y - 2 : y + 3, x - 2 : x + 3].max()
-
-
-def test_moments_within_two_pixels():
-    # a spot in the middle of a pixel: second moments of the light within 2 pixels, added up by hand
-    image = spots((21, 21), 10, 10, (0.7, 0.7), 1000.0, 30.0)
-    y, x = np.mgrid[-10:11, -10:11]
-    core = np.hypot(x, y) <= 2
-    corners = (np.abs(x) <= 2) & (np.abs(y) <= 2) & ~core
-    light = np.where(core, image - image[corners].mean(), 0)
-    truth_fwhm = FWHM * np.sqrt((light * x**2).sum() / light.sum())
-    at = np.array([10.0, np.nan])
-    fwhm = arc_lines.moment_fwhm(image, at, at)
-    assert fwhm[0] == pytest.approx(truth_fwhm, rel=1e-6)
-    assert np.isnan(fwhm[1])
-
-
-def test_moments_hardly_depend_on_the_phase_and_grow_with_the_width():
-    widths = []
-    for sigma in (0.5, 0.6, 0.7, 0.8):
-        phase = np.array([-0.4, -0.2, 0, 0.2, 0.4])
-        image = spots((21, 105), 10 + 21 * np.arange(5) + phase, 10 + phase, (sigma, sigma), 1e4)
-        fwhm = arc_lines.moment_fwhm(image, 10 + 21 * np.arange(5) + phase, 10 + phase)
-        assert np.ptp(fwhm) < 0.15 * fwhm.mean()
-        widths.append(fwhm.mean())
-    assert (np.diff(widths) > 0.03).all()
 
 
 def test_errors_mean_the_same_for_single_pinholes():

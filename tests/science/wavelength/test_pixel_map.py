@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from soxspipe.datamodel.geometry import DispersionSolution
+from soxspipe.datamodel.geometry import DispersionSolution, MapFlag
 from soxspipe.science.wavelength.pixel_map import invert, make
 from tests.science.wavelength.made_arcs import RANGES, SHAPE, grid, order_table, truth
 
@@ -93,3 +93,71 @@ def test_share_tells_what_the_solution_does_not_reach():
     only = DispersionSolution({5: truth().orders[5]})
     _, share = make(only, table, SHAPE, ranges=RANGES, tolerance=0.01)
     assert share == pytest.approx((6 + 18) / (6 + 25), abs=0.05)
+
+
+def with_errors(error_x, error_y, lines=None):
+    """The true solution, x and y off by so much in all, and known to be."""
+    orders = {}
+    for number, order in truth().orders.items():
+        x, y = (np.full((1, 1, 1, 1), e**2) for e in (error_x, error_y))
+        orders[number] = replace(
+            order, x_covariance=x, y_covariance=y, lines=(lines or {}).get(number, order.lines)
+        )
+    return DispersionSolution(orders)
+
+
+@pytest.mark.parametrize("errors", [(0.1, 0.0), (0.0, 0.1), (0.03, 0.08)])
+def test_error_of_a_wavelength_is_what_errors_of_the_solution_make_of_it(errors):
+    table = order_table()
+    known = with_errors(*errors)
+    pixel_map, _ = make(known, table, SHAPE, ranges=RANGES, tolerance=1e-4)
+    expected = np.zeros(SHAPE)
+    for axis, error in zip("xy", errors, strict=True):
+        off = {}
+        for number, order in truth().orders.items():
+            series = getattr(order, axis).copy()
+            series[0, 0] += error
+            off[number] = replace(order, **{axis: series})
+        moved, _ = make(DispersionSolution(off), table, SHAPE, ranges=RANGES, tolerance=1e-4)
+        expected += np.where(moved.order > 0, moved.wavelength - pixel_map.wavelength, 0.0) ** 2
+    both = (pixel_map.order > 0) & (expected > 0) & (expected < 1)
+    ratio = pixel_map.error[both] / np.sqrt(expected[both])
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.01)
+    assert np.quantile(np.abs(ratio - 1), 0.9) < 0.05
+    assert not pixel_map.error[pixel_map.order == 0].any()
+
+
+def test_without_a_covariance_the_error_is_not_known(made):
+    pixel_map, _ = made
+    assert np.isnan(pixel_map.error[pixel_map.order > 0]).all()
+
+
+def test_pixels_beyond_the_lines_and_beyond_the_order_are_marked():
+    lines = {5: (510.0, 530.0), 6: (455.0, 490.0)}
+    ranges = {5: (505.0, 540.0), 6: RANGES[6]}
+    table = order_table()
+    pixel_map, _ = make(with_errors(0.1, 0.1, lines), table, SHAPE, ranges=ranges, tolerance=0.01)
+    for number, (low, high) in lines.items():
+        own = pixel_map.order == number
+        w = pixel_map.wavelength[own]
+        beyond = (pixel_map.quality[own] & MapFlag.BEYOND_LINES) != 0
+        assert np.array_equal(beyond, (w < low) | (w > high))
+        assert beyond.any()
+    out = (pixel_map.quality & MapFlag.BEYOND_ORDER) != 0
+    assert out.sum() > 1000  # five nm of order 5
+    assert not pixel_map.order[out].any()
+    assert not pixel_map.wavelength[out].any()
+    between = (pixel_map.order == 0) & ~out
+    assert not pixel_map.quality[between].any()
+
+
+def test_the_map_stays_bounded_where_the_edges_are_wrong():
+    table = order_table()
+    trace = table.orders[5]
+    lift = np.zeros(len(trace.centre))
+    lift[0] = 87.5
+    table = replace(table, orders={5: replace(trace, upper=trace.centre + lift)})
+    only = DispersionSolution({5: truth().orders[5]})
+    pixel_map, _ = make(only, table, SHAPE, ranges=RANGES, tolerance=0.01)
+    assert np.abs(pixel_map.slit).max() < 9.0
+    assert ((pixel_map.quality & MapFlag.NOT_SOLVED) != 0).sum() > 1000

@@ -70,17 +70,6 @@ def subtract_bias(frame: Frame, bias: Frame) -> Frame:
     return add_photon_noise(frame - bias)
 
 
-def subtract_dark(frame: Frame, dark: Frame, *, scale: float = 1.0) -> Frame:
-    """Frame minus `scale` times the master dark.
-
-    `scale` is the ratio of exposure times where they differ. HOT pixels of the dark stay flagged.
-    """
-    if scale == 1.0:
-        return frame - dark
-    scaled = replace(dark, data=dark.data * scale, variance=dark.variance * scale**2)
-    return frame - scaled
-
-
 def divide_flat(frame: Frame, flat: Frame) -> Frame:
     """Frame over flat; the flat's own variance is added, its flags are kept.
 

@@ -1,18 +1,41 @@
-"""Order edges on a slit flat: where the light falls to half of the local plateau."""
+"""Order edges on a slit flat: where the light falls to half of the local plateau.
+
+Half of the light is where a sharp edge was before a symmetric blur, however wide. In each slice the
+half-light point is found by walking in from outside, then refined by a fit of a blurred step with a
+plateau and a floor of its own, so that light between the orders does not move it, and vignetting little.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from scipy.special import ndtri
 
 from soxspipe.datamodel.geometry import OrderTrace, unit
 from soxspipe.maths.polynomials import robust_fit
+from soxspipe.science.orders.plateau import Plateau, crossings, plateau_of, window_scale
 from soxspipe.science.orders.slices import Slices, cut
+from soxspipe.science.orders.slit_end import StepFit, fit_steps
+from soxspipe.science.orders.weak_rows import dips
+
+#: Error of an edge in a slice beside its noise, pixels: pixels differ in response.
+_FLOOR = 0.02
+#: Edges further than this from the expected ones do not count, nor those of a larger error, pixels; nor
+#: slices whose plateau is fainter, sigma per pixel.
+_REACH, _MOST_ERROR, _LEAST_SNR = 6.0, 0.3, 5.0
+#: Least share of the slices that must show an edge.
+_LEAST = 0.1
+#: Prior widths of the correction to the expected edge, by degree: pixels.
+_PRIOR = np.array([10.0, 2.0, 0.7, 0.3, 0.2, 0.2])
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeSamples:
-    """Edges found in slices of one order: pixels; arrays (n,)."""
+    """Edges found in slices of one order, and their errors: pixels; arrays (n,).
+
+    `degree` of the correction to the expected edges; -1 if too few slices showed them, and they stand
+    as expected. `blur` : sigma of the image of the slit's ends, pixels.
+    """
 
     pixel: np.ndarray
     lower: np.ndarray
@@ -20,51 +43,34 @@ class EdgeSamples:
     residual_lower: np.ndarray
     residual_upper: np.ndarray
     used: np.ndarray
+    error_lower: np.ndarray | None = None
+    error_upper: np.ndarray | None = None
+    degree: int = -1
+    blur: float = float("nan")
 
 
-def _crossing(profile: np.ndarray, start: np.ndarray, level: np.ndarray, step: int) -> np.ndarray:
-    """First place (n,) from `start`, walking in direction `step`, where each row rises to its level.
-
-    The walk comes from outside the slit: a cold column inside it is not taken for its edge.
-    Interpolates linearly between the pixels on both sides; NaN where the level is never reached.
+@dataclass(frozen=True, eq=False)
+class _Cuts:
+    """Cuts across an order: `middle` of the slit in columns of the cuts and `half` its length (n,),
+    pixels; `expected` rows of the lower (-1) and upper (+1) edge (n,).
     """
-    n, length = profile.shape
-    index = np.arange(length)
-    ahead = index >= start[:, None] if step > 0 else index <= start[:, None]
-    lit = ahead & (profile >= level[:, None])
-    found = lit.any(axis=1)
-    at = np.where(step > 0, lit.argmax(axis=1), length - 1 - lit[:, ::-1].argmax(axis=1))
-    before = np.clip(at - step, 0, length - 1)
-    rows = np.arange(n)
-    high, low = profile[rows, at], profile[rows, before]
-    part = (level - low) / np.where(high > low, high - low, np.inf)
-    return np.where(found & (before != at), before + step * part, np.nan)
+
+    slices: Slices
+    middle: np.ndarray
+    half: np.ndarray
+    expected: dict[int, np.ndarray]
 
 
-def _half_light(slices: Slices, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Lower and upper edge (n,) in columns of the cuts, and the plateau's signal to noise."""
-    length = slices.values.shape[1]
-    offset = np.arange(length) - centre[:, None]
-    inner = np.abs(offset) < 0.7 * half[:, None]
-    weight = inner & np.isfinite(slices.variance)
-    # straight line through the plateau: light may rise or fall along the slit
-    w = weight.astype("f8")
-    total = np.maximum(w.sum(axis=1), 1)
-    mean_x = (w * offset).sum(axis=1) / total
-    mean_y = (w * slices.values).sum(axis=1) / total
-    dx = offset - mean_x[:, None]
-    gradient = (w * dx * slices.values).sum(axis=1) / np.maximum((w * dx**2).sum(axis=1), 1e-9)
-    noise = np.sqrt(np.where(weight, slices.variance, 0.0).sum(axis=1) / total)
-    outside = (np.abs(offset) > half[:, None] + 3) & (np.abs(offset) < half[:, None] + 8)
-    edges = []
-    for sign in (-1, 1):
-        side = outside & (np.sign(offset) == sign) & np.isfinite(slices.variance)
-        floor = np.nanmin(np.where(side, slices.values, np.nan), axis=1, initial=np.inf)
-        floor = np.where(np.isfinite(floor), floor, 0.0)
-        plateau = mean_y + gradient * (sign * half - mean_x)
-        level = 0.5 * (plateau + floor)
-        edges.append(_crossing(slices.values, centre + sign * (half + 7.0), level, -sign))
-    return edges[0], edges[1], mean_y / np.maximum(noise, 1e-9)
+@dataclass(frozen=True, eq=False)
+class _EdgeFit:
+    """Series of the distance from the centre, residuals (n,), slices used (n,), degree of the
+    correction.
+    """
+
+    series: np.ndarray
+    residual: np.ndarray
+    used: np.ndarray
+    degree: int
 
 
 def find_edges(
@@ -79,8 +85,8 @@ def find_edges(
     degree: int,
     clip_sigma: float,
     clip_rounds: int,
-    reach: float = 6.0,
-    least_snr: float = 5.0,
+    length: int | None = None,
+    levels: tuple[float, float] = (0.2, 0.5),
 ) -> tuple[OrderTrace, EdgeSamples]:
     """Edges of one order; the trace with `lower` and `upper` filled.
 
@@ -88,75 +94,154 @@ def find_edges(
     ----------
     data, variance, good : (rows, columns), dispersion along columns.
     half_length : expected distance of each edge from the centre, (2, columns): lower, upper; pixels.
-    reach : an edge further than this from the expected one does not count, pixels.
-    least_snr : slices whose plateau is fainter per pixel are left out.
+    length : of the slices, pixels; None: slit and surroundings.
+    levels : (least, most) part of the central light at which an edge is looked for, most first; the
+        edge given is where light is `most` of the plateau beside it.
 
-    Where no slice can be used the expected edges stand.
+    Slices whose plateau is fainter than 5 sigma per pixel are left out, and edges further than 6 pixels
+    from the expected ones. The degree is lowered where few slices show the edge; where less than a tenth
+    does, the expected edges stand.
     """
+    cuts = _cuts(data, variance, good, trace, half_length, samples, width, length)
+    plateau = plateau_of(cuts.slices, cuts.middle, cuts.half)
+    pixel, first = cuts.slices.pixel, cuts.slices.first
+    steps, blur = _steps(cuts, plateau, levels, float(np.median(trace.at("width", pixel))))
+    inwards = 0.0 if levels[1] == 0.5 else ndtri(levels[1]) * np.hypot(blur, np.sqrt(1.0 / 12.0))
+    t, centre = unit(pixel, trace.domain), trace.at("centre", pixel)
+    place, fits = {}, {}
+    for side, step in steps.items():
+        place[side] = step.position + first - side * inwards
+        seen = (plateau.snr > _LEAST_SNR) & (step.error < _MOST_ERROR)
+        seen &= np.abs(place[side] - cuts.expected[side]) < _REACH
+        distance, expected = place[side] - centre, cuts.expected[side] - centre
+        fits[side] = _fit_edge(
+            t, distance, step.error, expected, seen, degree, clip_sigma, clip_rounds
+        )
+    return _finished(trace, fits), _samples(pixel, place, steps, fits, blur)
+
+
+def _finished(trace: OrderTrace, fits: dict[int, _EdgeFit]) -> OrderTrace:
+    """The trace with its edges."""
+    lower, upper = (chebyshev.chebadd(trace.centre, fits[side].series) for side in (-1, 1))
+    return replace(trace, lower=lower, upper=upper)
+
+
+def _samples(
+    pixel: np.ndarray,
+    place: dict[int, np.ndarray],
+    steps: dict[int, StepFit],
+    fits: dict[int, _EdgeFit],
+    blur: float,
+) -> EdgeSamples:
+    return EdgeSamples(
+        pixel=pixel,
+        lower=place[-1],
+        upper=place[1],
+        residual_lower=fits[-1].residual,
+        residual_upper=fits[1].residual,
+        used=fits[-1].used & fits[1].used,
+        error_lower=steps[-1].error,
+        error_upper=steps[1].error,
+        degree=min(fit.degree for fit in fits.values()),
+        blur=blur,
+    )
+
+
+def _cuts(
+    data: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    trace: OrderTrace,
+    half_length: np.ndarray,
+    samples: int,
+    width: int,
+    length: int | None,
+) -> _Cuts:
+    """Cut the order where its edges are to be measured, dead rows left out."""
     pixel = np.unique(np.rint(np.linspace(*trace.domain, samples)))
     column = np.clip(pixel.astype("i8"), 0, data.shape[1] - 1)
-    middle = trace.at("centre", pixel) + 0.5 * (half_length[1] - half_length[0])[column]
-    half = 0.5 * (half_length[0] + half_length[1])[column]
-    length = int(2 * np.ceil(half.max() + 10) + 1)
+    lower, upper = half_length[:, column]
+    centre, half = trace.at("centre", pixel), 0.5 * (lower + upper)
+    middle = centre + 0.5 * (upper - lower)
+    length = length or int(2 * np.ceil(half.max() + 10) + 1)
     slices = cut(data, variance, good, pixel=pixel, centre=middle, length=length, width=width)
     kept = np.isin(pixel, slices.pixel)
-    middle, half = middle[kept], half[kept]
-    lower, upper, snr = _half_light(slices, middle - slices.first, half)
-    lower, upper = lower + slices.first, upper + slices.first
-    centre = trace.at("centre", slices.pixel)
-    t = unit(slices.pixel, trace.domain)
-    column = slices.pixel.astype("i8")
-    fitted, residuals = {}, {}
-    ok = snr > least_snr
-    for name, edge, expected in (
-        ("lower", lower, centre - half_length[0][column]),
-        ("upper", upper, centre + half_length[1][column]),
-    ):
-        usable = ok & np.isfinite(edge) & (np.abs(edge - expected) < reach)
-        fitted[name], residuals[name], usable = _fit_edge(
-            t, edge - centre, expected - centre, usable, degree, clip_sigma, clip_rounds
-        )
-        ok = ok & usable
-    n = len(trace.centre)
-    done = replace(
-        trace,
-        lower=trace.centre + np.pad(fitted["lower"], (0, n - len(fitted["lower"]))),
-        upper=trace.centre + np.pad(fitted["upper"], (0, n - len(fitted["upper"]))),
+    middle, half = middle[kept] - slices.first, half[kept]
+    return _Cuts(
+        _without_dead_rows(slices, middle, half),
+        middle,
+        half,
+        {-1: (centre - lower)[kept], 1: (centre + upper)[kept]},
     )
-    samples_found = EdgeSamples(
-        slices.pixel, lower, upper, residuals["lower"], residuals["upper"], ok
-    )
-    return done, samples_found
+
+
+def _without_dead_rows(slices: Slices, middle: np.ndarray, half: np.ndarray) -> Slices:
+    """Leave out detector rows inside the slit that are dark along many slices."""
+    offset = np.arange(slices.values.shape[1]) - middle[:, None]
+    dead = dips(slices, stretch=9) & (np.abs(offset) < half[:, None] - 1.0)
+    return replace(slices, variance=np.where(dead, np.inf, slices.variance))
+
+
+def _steps(
+    cuts: _Cuts, plateau: Plateau, levels: tuple[float, float], blur: float
+) -> tuple[dict[int, StepFit], float]:
+    """Edges by fits of blurred steps, below (-1) and above (+1), and the blur of the order, about the
+    `blur` given.
+    """
+    slices, fits = cuts.slices, {}
+    for free in (True, False):  # the blur is measured first, and then the same for all slices
+        for side in (-1, 1):
+            light = np.maximum(plateau.at(side * cuts.half), 1e-6)
+            expected = cuts.expected[side] - slices.first
+            fits[side] = fit_steps(
+                slices.values,
+                slices.variance,
+                start=crossings(
+                    slices, plateau, cuts.middle, cuts.half, expected, side, _REACH, levels
+                ),
+                outwards=side,
+                plateau=light - plateau.floor[side],
+                slope=side * plateau.slope / light,
+                floor=plateau.floor[side],
+                blur=blur,
+                scale=window_scale(cuts.half),
+                free_blur=free,
+            )
+        if free:
+            sure = [f.blur[np.isfinite(f.position) & (f.error < 0.2)] for f in fits.values()]
+            joined = np.concatenate(sure)
+            blur = float(np.median(joined)) if joined.size else blur
+    return fits, blur
 
 
 def _fit_edge(
     t: np.ndarray,
     distance: np.ndarray,
+    error: np.ndarray,
     expected: np.ndarray,
     usable: np.ndarray,
     degree: int,
     clip_sigma: float,
     clip_rounds: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Series of the distance of an edge from the centre, as a correction to the expected one."""
-    base = chebyshev.chebfit(t, expected, min(degree, 5))
-    matrix = chebyshev.chebvander(t, len(base) - 1)
-    prior = np.array([10.0, 2.0, 0.7, 0.3, 0.2, 0.2])[: len(base)]
+) -> _EdgeFit:
+    """Distance of an edge from the centre: a correction to the expected one."""
+    base = chebyshev.chebfit(t, expected, 5)
+    off = np.where(usable, distance, 0.0) - chebyshev.chebval(t, base)
     residual = np.full(len(t), np.nan)
-    if usable.sum() <= len(base):
-        return base, residual, usable
-    off = np.where(usable, distance, 0.0) - matrix @ base
+    lowered = min(degree, int(usable.sum()) // 3 - 1, len(_PRIOR) - 1)
+    if usable.sum() < max(_LEAST * len(t), 3):
+        return _EdgeFit(base, residual, np.zeros_like(usable), -1)
     correction, kept = robust_fit(
-        matrix[usable],
+        chebyshev.chebvander(t, lowered)[usable],
         off[usable],
-        np.full(int(usable.sum()), 0.1),
-        prior,
+        error[usable],
+        _PRIOR[: lowered + 1],
         sigma=clip_sigma,
         rounds=clip_rounds + 1,
-        floor=0.02,
+        floor=_FLOOR,
     )
-    series = base + correction
-    residual[usable] = distance[usable] - (matrix @ series)[usable]
+    series = chebyshev.chebadd(base, correction)
+    residual[usable] = distance[usable] - chebyshev.chebval(t, series)[usable]
     used = usable.copy()
     used[np.flatnonzero(usable)[~kept]] = False
-    return series, residual, used
+    return _EdgeFit(series, residual, used, lowered)

@@ -5,30 +5,58 @@ The first factor is taken out and kept beside the flat; science is divided by th
 orders hold detected electrons, and the kept spectrum tells how orders compare where they overlap.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.interpolate import PchipInterpolator
 
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
-from soxspipe.datamodel.geometry import OrderTable, OrderTrace
+from soxspipe.datamodel.geometry import OrderTable
 from soxspipe.errors import DataError
-from soxspipe.maths.robust import mad_sigma, median_around
+from soxspipe.science.orders.cold_pixels import cold_pixels
+from soxspipe.science.orders.emission_lines import near_lines
+from soxspipe.science.orders.illumination import slit_illumination
+from soxspipe.science.orders.lamp_spectrum import lamp_spectrum
+from soxspipe.science.orders.lit_pixels import LitPixels, lit_pixels
+from soxspipe.science.orders.shrinkage import shrunk
 
-#: Pixels along dispersion per median of the lamp spectrum.
-_BIN = 4.0
+#: Most that the lamp's light may change over two pixels, relative, where it tells the response.
+_STEEPEST = 0.3
+#: A cold pixel's response is not taken for less than this.
+_LEAST_RESPONSE = 0.1
 
 
 @dataclass(frozen=True)
 class FlatOptions:
     """least_electrons: lamp light per pixel of the stack below which nothing is known about the
-    response; cold_sigma: significance of a low-sensitivity pixel.
+    response; cold_sigma: how far below the median response a cold pixel is, in MAD-based scatters.
     """
 
     least_electrons: float
     cold_sigma: float
+
+
+@dataclass(frozen=True, eq=False)
+class Separated:
+    """The flat as measured, and (rows, columns) the response that pixels of usual sensitivity have at
+    their place in the slit, 0 between orders.
+    """
+
+    flat: MasterFlat
+    usual: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """One order's pixels with the lamp's light (n,), electrons, 0 where it tells nothing, and the
+    spectrum of the lamp at the order centre (columns,), NaN where there is none.
+    """
+
+    pixels: LitPixels
+    level: np.ndarray
+    lamp: np.ndarray
 
 
 def centre_strip(table: OrderTable, shape: tuple[int, int], half_width: float) -> np.ndarray:
@@ -43,38 +71,9 @@ def centre_strip(table: OrderTable, shape: tuple[int, int], half_width: float) -
     return inside
 
 
-def _lamp_coordinate(
-    trace: OrderTrace, tilt: np.ndarray, rows: np.ndarray, columns: np.ndarray
-) -> np.ndarray:
-    """Pixel along dispersion at the order centre that sees the same wavelength."""
-    return columns - tilt[columns] * (rows - trace.at("centre", columns.astype("f8")))
-
-
-def _lamp_spectrum(coordinate: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
-    """Monotone curve through medians of 4-pixel bins, on the pixel grid 0 .. n-1; NaN without light.
-
-    A bin holds over a hundred pixels, so its median adds nothing to the noise of one; a stiffer curve
-    would ring where a dichroic cuts the lamp off. Medians: cold pixels and columns have a small
-    variance, any weighted mean would follow them.
-    """
-    bins = np.clip(np.rint(coordinate / _BIN).astype("i8"), 0, int(n / _BIN))
-    sort = np.lexsort((values, bins))
-    count = np.bincount(bins, minlength=int(n / _BIN) + 1)
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    filled = count > 4
-    if filled.sum() < 20:
-        return np.full(n, np.nan)
-    ordered = values[sort]
-    middle = start[filled] + count[filled] // 2
-    x, y = np.flatnonzero(filled) * _BIN, 0.5 * (ordered[middle] + ordered[middle - 1])
-    pixel = np.arange(n, dtype="f8")
-    curve = PchipInterpolator(x, y)(np.clip(pixel, x[0], x[-1]))
-    return np.where((pixel >= x[0] - _BIN) & (pixel <= x[-1] + _BIN), curve, np.nan)
-
-
 def separate(
-    frame: Frame, table: OrderTable, tilt: dict[int, np.ndarray], options: FlatOptions
-) -> MasterFlat:
+    frame: Frame, table: OrderTable, tilt: Mapping[int, np.ndarray], options: FlatOptions
+) -> Separated:
     """Divide the stacked flat by its lamp spectrum, order by order.
 
     Parameters
@@ -86,85 +85,102 @@ def separate(
     Returns
     -------
     The response (1 between orders) with its variance and flags, and the lamp spectra relative to the
-    brightest. Pixels where the lamp is too faint are NO_FLAT and hold 1; pixels whose response is
-    significantly low are COLD.
+    brightest. Pixels where the lamp is too faint, or shows emission lines, are NO_FLAT and hold 1;
+    pixels whose response is significantly low are COLD, those where it is impossibly high OUTLIER.
+
+    Raises
+    ------
+    DataError : no order shows light.
     """
-    shape = frame.shape
-    response = np.ones(shape, dtype="f4")
-    variance = np.zeros(shape, dtype="f4")
-    flags = np.array(frame.flags)
-    lamps: dict[int, np.ndarray] = {}
-    for number, trace in table.orders.items():
-        rows, columns = _order_pixels(trace, shape)
-        if rows.size == 0:
-            continue
-        value, noise = frame.data[rows, columns], frame.variance[rows, columns]
-        u = _lamp_coordinate(trace, tilt[number], rows, columns)
-        middle = trace.at("centre", columns.astype("f8"))
-        half = 0.35 * (
-            trace.at("upper", columns.astype("f8")) - trace.at("lower", columns.astype("f8"))
-        )
-        core = (np.abs(rows - middle) < np.abs(half)) & (frame.flags[rows, columns] == 0)
-        lamp = _lamp_spectrum(u[core], value[core], shape[1])
-        level = np.interp(u, np.arange(shape[1]), np.nan_to_num(lamp, nan=0.0))
-        dark = level < options.least_electrons
-        safe = np.where(dark, 1.0, level)
-        response[rows, columns] = np.where(dark, 1.0, value / safe)
-        variance[rows, columns] = np.where(dark, 0.0, noise / safe**2)
-        flags[rows, columns] |= np.where(dark, np.uint16(PixelFlag.NO_FLAT), np.uint16(0))
-        lamps[number] = np.where(lamp > options.least_electrons, lamp, np.nan)
-    peaks = [float(np.nanmax(lamp)) for lamp in lamps.values() if np.isfinite(lamp).any()]
-    if not peaks:
+    pixels = {n: lit_pixels(t, tilt[n], frame.shape) for n, t in table.orders.items()}
+    pixels = {n: p for n, p in pixels.items() if p.rows.size}
+    orders = {n: _with_lamp(frame, p) for n, p in pixels.items()}
+    peaks = [float(np.nanmax(o.lamp)) for o in orders.values() if np.isfinite(o.lamp).any()]
+    if not peaks or max(peaks) < options.least_electrons:
         raise DataError("no order shows light on the flat", hint="check lamp and slit of the flats")
-    brightest = max(peaks)
-    flat = Frame(response, variance, flags, unit="", header=frame.header)
-    return MasterFlat(
-        _flag_cold(flat, table, options.cold_sigma),
-        {n: (lamp / brightest).astype("f4") for n, lamp in lamps.items()},
-    )
+    first, usual = _divided(frame, orders, options, lines=False)
+    cold, _ = _deviating(first, usual, options)
+    # once more without them: a stripe across the slit lowers the median of its wavelengths
+    marked = frame.flagged(cold, PixelFlag.COLD)
+    orders = {n: _with_lamp(marked, p) for n, p in pixels.items()}
+    flat, usual = _divided(marked, orders, options, lines=True)
+    cold, bright = _deviating(flat, usual, options)
+    flat = replace(flat, flags=flat.flags & ~np.uint16(PixelFlag.COLD))
+    flat = flat.flagged(cold, PixelFlag.COLD).flagged(bright, PixelFlag.OUTLIER)
+    held = np.maximum(flat.data, np.where(flat.variance > 0, _LEAST_RESPONSE, 1.0))
+    lamps = {
+        n: np.where(o.lamp > options.least_electrons, o.lamp, np.nan) for n, o in orders.items()
+    }
+    relative = {n: (z / max(peaks)).astype("f4") for n, z in lamps.items()}
+    return Separated(MasterFlat(replace(flat, data=held), relative), usual)
 
 
-def _order_pixels(trace: OrderTrace, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, columns) between the edges and inside the domain of an order."""
-    low, high = trace.domain
-    pixel = np.arange(shape[1], dtype="f8")
-    edges = np.sort([trace.at("lower", pixel), trace.at("upper", pixel)], axis=0)
-    first = max(int(np.floor(edges[0].min())) - 1, 0)
-    last = min(int(np.ceil(edges[1].max())) + 1, shape[0] - 1)
-    row = np.arange(first, last + 1)[:, None]
-    inside = (row >= edges[0] - 0.5) & (row <= edges[1] + 0.5) & (pixel >= low) & (pixel <= high)
-    rows, columns = np.nonzero(inside)
-    return rows + first, columns
+def _deviating(
+    flat: Frame, usual: np.ndarray, options: FlatOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cold and impossibly bright pixels (rows, columns) among those whose light is known.
 
-
-def _flag_cold(flat: Frame, table: OrderTable, sigma: float) -> Frame:
-    """Flag pixels whose response is low in units of its own noise and of the local scatter.
-
-    Neighbours along dispersion share the illumination of the slit, so they judge a pixel right up to
-    the slit's edge; those around it judge a column that is cold as a whole.
+    Saturated pixels would look alike, and make the scatter of the others seem small.
     """
-    shape = flat.shape
-    inside, interior = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    for trace in table.orders.values():
-        rows, columns = _order_pixels(trace, shape)
-        lower, upper = (trace.at(e, columns.astype("f8")) for e in ("lower", "upper"))
-        edge = np.minimum(np.abs(rows - lower), np.abs(rows - upper))
-        slope = np.abs(trace.at("lower", columns + 4.0) - lower) / 4.0
-        # where the order runs obliquely, neighbours along dispersion come closer to the edge
-        inside[rows, columns] = edge > 1.5 + 5.0 * slope
-        interior[rows, columns] = edge > 2.5
-    inside &= flat.variance > 0
-    interior &= inside
-    if not interior.any():
-        return flat
-    scatter = mad_sigma(np.diff(flat.data, axis=1)[interior[:, 1:]]) / np.sqrt(2.0)
-    limit = max(sigma, 5.0) * np.maximum(np.sqrt(flat.variance), scatter)
-    low = np.zeros(shape, dtype=bool)
-    for where, half in ((inside, (0, 5)), (interior, (2, 4))):
-        rows, columns = np.nonzero(where & (flat.data < 1.0 - 0.8 * limit))
-        level = median_around(flat.data, where, rows, columns, half)
-        low[rows, columns] |= flat.data[rows, columns] < level - limit[rows, columns]
-    return flat.flagged(low, PixelFlag.COLD)
+    known = (flat.flags & ~np.uint16(PixelFlag.COLD)) == 0
+    variance = np.where(known, flat.variance, 0.0)
+    return cold_pixels(flat.data, variance, usual, sigma=options.cold_sigma)
+
+
+def _with_lamp(frame: Frame, pixels: LitPixels) -> _Order:
+    at = pixels.rows, pixels.columns
+    core = pixels.core & (frame.flags[at] == 0)
+    lamp = lamp_spectrum(pixels.along[core], frame.data[at][core])
+    before, level, after = (np.nan_to_num(lamp.at(pixels.along + d), nan=0.0) for d in (-1, 0, 1))
+    steep = np.abs(after - before) > _STEEPEST * level
+    # a steep spectrum needs the tilt of the slit's image better than it is known
+    level = np.where(steep, 0.0, level)
+    return _Order(pixels, level, lamp.at(np.arange(frame.shape[1], dtype="f8")))
+
+
+def _divided(
+    frame: Frame, orders: Mapping[int, _Order], options: FlatOptions, *, lines: bool
+) -> tuple[Frame, np.ndarray]:
+    """The response with variance and NO_FLAT flags, and that of usual pixels, 0 between orders.
+
+    `lines`: look for emission lines of the lamp; a dead stripe must have been flagged before.
+    """
+    response, usual = np.ones(frame.shape, dtype="f4"), np.zeros(frame.shape, dtype="f4")
+    variance, flags = np.zeros(frame.shape, dtype="f4"), np.array(frame.flags)
+    for order in orders.values():
+        at = order.pixels.rows, order.pixels.columns
+        unknown = order.level < options.least_electrons
+        level = np.where(unknown, 1.0, order.level)
+        value, noise = frame.data[at] / level, frame.variance[at] / level**2
+        good = ~unknown & (frame.flags[at] == 0)
+        if lines:
+            unknown |= near_lines(order.pixels, value, noise, good)
+        response[at] = np.where(unknown, 1.0, value)
+        variance[at] = np.where(unknown, 0.0, noise)
+        flags[at] |= np.where(unknown, np.uint16(PixelFlag.NO_FLAT), np.uint16(0))
+        usual[at] = slit_illumination(order.pixels, response[at], good & ~unknown)
+    return Frame(response, variance, flags, unit="", header=frame.header), usual
+
+
+def quietened(
+    master: MasterFlat,
+    usual: np.ndarray,
+    table: OrderTable,
+    tilt: Mapping[int, np.ndarray],
+    *,
+    least_scatter: float,
+) -> MasterFlat:
+    """The flat with noisy responses drawn towards what is usual, order by order (see `shrinkage`).
+
+    usual : (rows, columns) as `separate` gives it. least_scatter : of the response from pixel to pixel.
+    """
+    flat = master.frame
+    data, variance = np.array(flat.data), np.array(flat.variance)
+    for number, trace in table.orders.items():
+        pixels = lit_pixels(trace, tilt[number], flat.shape)
+        at = pixels.rows, pixels.columns
+        data[at], variance[at] = shrunk(flat, usual, at, least_scatter=least_scatter)
+    return replace(master, frame=replace(flat, data=data, variance=variance))
 
 
 def tilt_of(x: np.ndarray, y: np.ndarray, along_first: bool, size: int) -> np.ndarray:

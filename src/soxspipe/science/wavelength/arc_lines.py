@@ -1,14 +1,22 @@
-"""Measure the pinhole images of arc lines on a frame."""
+"""Measure the pinhole images of arc lines on a frame.
+
+Each image is fitted with the shape that its neighbourhood shares, together with what else lies in its
+stamp: the next pinholes, listed lines close by, and unlisted ones that stand out of what is left.
+"""
+
+from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
-from soxspipe.datamodel.arc_lines import ArcLines, LineList
-from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.datamodel.arc_lines import ArcLines, LineList, LineState
+from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import DispersionSolution
-from soxspipe.maths.gaussians import fit_blended_spots
+from soxspipe.science.wavelength import spot_shape
+from soxspipe.science.wavelength.companions import noise_without_light
+from soxspipe.science.wavelength.hole_shifts import shifted
+from soxspipe.science.wavelength.spot_fit import Fitted, Places, fit_all
+from soxspipe.science.wavelength.spot_states import FWHM, inflation, states, with_plateau
 
-_FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _MEASURED = (
     "x",
     "y",
@@ -20,9 +28,10 @@ _MEASURED = (
     "fwhm",
     "width",
     "chi2",
+    "sharpness",
+    "roundness1",
+    "roundness2",
 )
-_STAMP = np.mgrid[-2:3, -2:3]
-_CORE = np.hypot(*_STAMP) <= 2.0
 
 
 def expected(
@@ -40,28 +49,20 @@ def expected(
     for number in np.unique(order):
         own = order == number
         x[own], y[own] = solution.predict(int(number), wavelength[own], slit[own])
-    empty = {name: np.full(n * m, np.nan) for name in _MEASURED}
     nothing = np.zeros(n * m, dtype=bool)
-    return ArcLines(order, wavelength, index, slit, x, y, **empty, detected=nothing, seen=nothing)
-
-
-def moment_fwhm(data: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """FWHM (pixels) from second moments within 2 pixels of the peak, shape (n,).
-
-    The background is the mean of the corners of the 5 x 5 stamp. Truncated moments are smaller than
-    the true width; the documented acceptance ranges of FWHM PIN hold for this definition.
-    """
-    ny, nx = data.shape
-    column = np.clip(np.nan_to_num(np.rint(x), nan=2).astype("i8"), 2, nx - 3)
-    row = np.clip(np.nan_to_num(np.rint(y), nan=2).astype("i8"), 2, ny - 3)
-    dy, dx = _STAMP
-    stamps = data[row[:, None, None] + dy, column[:, None, None] + dx].astype("f8")
-    floor = stamps[:, ~_CORE].mean(axis=1)
-    light = np.where(_CORE, np.maximum(stamps - floor[:, None, None], 0.0), 0.0)
-    total = np.maximum(light.sum(axis=(1, 2)), 1e-9)
-    mean_x, mean_y = ((light * d).sum(axis=(1, 2)) / total for d in (dx, dy))
-    spread = (light * (dx**2 + dy**2)).sum(axis=(1, 2)) / total - mean_x**2 - mean_y**2
-    return np.where(np.isfinite(x), _FWHM / np.sqrt(2.0) * np.sqrt(np.maximum(spread, 0.0)), np.nan)
+    return ArcLines(
+        order,
+        wavelength,
+        index,
+        slit,
+        x,
+        y,
+        **{name: np.full(n * m, np.nan) for name in _MEASURED},
+        npix=np.zeros(n * m, dtype="i4"),
+        detected=nothing,
+        seen=nothing,
+        state=np.full(n * m, LineState.NOT_SEEN, dtype="u1"),
+    )
 
 
 def measure(
@@ -75,6 +76,7 @@ def measure(
     gate: float,
     binning: tuple[int, int] = (1, 1),
     width: float = 0.85,
+    thorough: bool = True,
 ) -> ArcLines:
     """Centre, flux and width of every spot near its expected position.
 
@@ -85,71 +87,77 @@ def measure(
     sigma_limit : least significance of a detected spot. gate : farthest accepted distance, pixels.
     binning : of the detector (x, y); spots and the gaps between them shrink with it.
     width : starting Gaussian sigma, unbinned pixels.
+    thorough : tell other light and cosmic rays from the spots, too; not needed in a first search.
 
     Returns
     -------
-    The lines with measured columns filled; `detected` is True for a spot that was found, is not
-    saturated and could be fitted.
+    The lines with measured columns filled; `detected` is True for a spot that was found and could be
+    measured, `state` says why others were not. Errors include how far the image is from the model: they
+    grow with chi2.
     """
-    # the next pinhole is 4 to 5 unbinned pixels away across dispersion: the stamp stays short of it
-    reach = (4, 2) if dispersion_axis == "x" else (2, 4)
-    half = (max(reach[0] // binning[0], 1), max(reach[1] // binning[1], 1))
-    start = width / np.sqrt(binning[0] * binning[1])
-    weight = np.where(frame.good, 1.0 / np.maximum(frame.variance, 1e-3), 0.0)
-    p, error, chi2 = fit_blended_spots(frame.data, weight, x, y, half_width=half, sigma=start)
-    along = 3 if dispersion_axis == "x" else 4
-    found = (
-        (p[:, 0] > sigma_limit * error[:, 0])
-        & (np.hypot(p[:, 1] - x, p[:, 2] - y) < gate)
-        & (error[:, 1] < 0.5)
-        & (error[:, 2] < 0.5)
-        & (p[:, 3] < 2.5 * width)
-        & (p[:, 4] < 2.5 * width)
+    half = _half_stamp(dispersion_axis, binning)
+    frame = with_plateau(frame)
+    if not thorough:
+        x, y = shifted(
+            frame, lines, x, y, dispersion_axis=dispersion_axis, gate=gate, binning=binning
+        )
+    along = x if dispersion_axis == "x" else y
+    fitted = fit_all(
+        np.where(frame.good, frame.data, 0.0).astype("f8"),
+        noise_without_light(frame.data, frame.variance, frame.good),
+        Places(x, y, lines.order, lines.slit, along),
+        half_width=half,
+        sigma=width / np.sqrt(binning[0] * binning[1]),
+        gate=gate,
+        thorough=thorough,
     )
-    row, column = _middle(frame.shape, p[:, 1], p[:, 2])
-    full = (frame.flags & np.uint16(PixelFlag.SATURATED)) != 0
-    found &= ~ndimage.binary_dilation(full, np.ones((3, 3)))[row, column]
-    peak = frame.data[row, column].astype("f8")
+    light = spot_shape.light_at(frame, x, y) > sigma_limit
+    if fitted is None:
+        return replace(lines, seen=light)
+    state = states(frame, lines, fitted, x, y, light, gate=gate, sigma_limit=sigma_limit)
+    return _filled(frame, lines, fitted, state, light, 3 if dispersion_axis == "x" else 4)
+
+
+def _half_stamp(dispersion_axis: str, binning: tuple[int, int]) -> tuple[int, int]:
+    """Half width of a stamp (x, y): the next pinhole is 4 to 5 unbinned pixels away across dispersion,
+    and the stamp stays short of it.
+    """
+    reach = (4, 2) if dispersion_axis == "x" else (2, 4)
+    # one binned pixel to each side is too little to tell light from background
+    return max(reach[0] // binning[0], 2), max(reach[1] // binning[1], 2)
+
+
+def _filled(
+    frame: Frame, lines: ArcLines, fitted: Fitted, state: np.ndarray, light: np.ndarray, along: int
+) -> ArcLines:
+    """The lines with what was measured; `along` is the column of the width along dispersion."""
+    n = len(lines)
+    fit = fitted.spots
+    spots, error = fit.spots[:n], fit.errors[:n] * inflation(fit)[:n, None]
+    level = fit.level[:n]
+    found = state == LineState.FOUND
     keep = np.where(found, 1.0, np.nan)
-    return ArcLines(
-        order=lines.order,
-        wavelength=lines.wavelength,
-        slit_index=lines.slit_index,
-        slit=lines.slit,
-        predicted_x=lines.predicted_x,
-        predicted_y=lines.predicted_y,
-        x=p[:, 1] * keep,
-        y=p[:, 2] * keep,
+    x, y = spots[:, 1] * keep, spots[:, 2] * keep
+    row, column = spot_shape.nearest_pixel(frame.shape, x, y)
+    roundness1, roundness2 = spot_shape.roundness(frame.data, x, y, level)
+    height = np.maximum(frame.data[row, column] - level, 1e-3)
+    return replace(
+        lines,
+        x=x,
+        y=y,
         x_error=error[:, 1] * keep,
         y_error=error[:, 2] * keep,
-        counts=p[:, 0] * keep,
-        peak=peak * keep,
-        background=p[:, 5] * keep,
-        fwhm=moment_fwhm(frame.data, p[:, 1] * keep, p[:, 2] * keep),
-        width=_FWHM * p[:, along] * keep,
-        chi2=chi2,
+        counts=spots[:, 0] * keep,
+        peak=frame.data[row, column].astype("f8") * keep,
+        background=level * keep,
+        fwhm=spot_shape.moment_fwhm(frame.data, x, y),
+        width=FWHM * spots[:, along] * keep,
+        chi2=fit.chi2[:n],
+        sharpness=spot_shape.sharpness(frame.data, x, y, level, height),
+        roundness1=roundness1,
+        roundness2=roundness2,
+        npix=spot_shape.pixels_above(frame.data, frame.variance, x, y, level),
         detected=found,
-        seen=found | (_light_at(frame, x, y) > sigma_limit),
+        seen=found | light,
+        state=state,
     )
-
-
-def _light_at(frame: Frame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Significance (n,) of the light in 3 x 3 pixels over the corners of 5 x 5, at expected places."""
-    ny, nx = frame.shape
-    inside = (x > 2) & (x < nx - 3) & (y > 2) & (y < ny - 3)
-    row, column = _middle(frame.shape, np.where(inside, x, 2.0), np.where(inside, y, 2.0))
-    dy, dx = _STAMP
-    at = row[:, None, None] + dy, column[:, None, None] + dx
-    data, variance = frame.data[at].astype("f8"), frame.variance[at].astype("f8")
-    core, corner = (np.abs(dx) < 2) & (np.abs(dy) < 2), np.abs(dx * dy) == 4
-    light = data[:, core].sum(axis=1) - 9.0 * data[:, corner].mean(axis=1)
-    noise = variance[:, core].sum(axis=1) + 81.0 / 16.0 * variance[:, corner].sum(axis=1)
-    return np.where(inside, light / np.sqrt(np.maximum(noise, 1e-3)), 0.0)
-
-
-def _middle(shape: tuple[int, int], x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the pixel that holds each centre; unknown centres give pixel 0."""
-    ny, nx = shape
-    column = np.clip(np.nan_to_num(np.rint(x), nan=0).astype("i8"), 0, nx - 1)
-    row = np.clip(np.nan_to_num(np.rint(y), nan=0).astype("i8"), 0, ny - 1)
-    return row, column

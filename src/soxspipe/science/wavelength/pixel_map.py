@@ -11,14 +11,24 @@ from collections.abc import Mapping
 import numpy as np
 from numba import njit
 from numpy.polynomial import chebyshev
+from scipy import ndimage
 
 from soxspipe.datamodel.geometry import (
     DispersionSolution,
     Domain,
+    MapFlag,
     OrderSolution,
     OrderTable,
     PixelMap,
+    unit,
 )
+
+#: Nodes along wavelength and slit at which errors are computed; they are smooth in between.
+_NODES = (81, 13)
+#: How far the nodes reach beyond the domain of the solution, on [-1, 1]; errors are held beyond.
+_REACH = (1.1, 1.2)
+#: A slit position farther out than this, in half lengths of the domain, is no light of the slit.
+_LONGEST = 1.5
 
 
 @njit(cache=True)
@@ -127,6 +137,37 @@ def _inside_edges(
     return (columns, rows) if along_x else (rows, columns)
 
 
+def wavelength_error(order: OrderSolution, wavelength: np.ndarray, slit: np.ndarray) -> np.ndarray:
+    """1-sigma error (n,) nm of the wavelength that the solution gives to a pixel; NaN if not known.
+
+    The errors of x and y, turned around with the derivatives of the solution.
+    """
+    t, s = np.meshgrid(
+        *(np.linspace(-r, r, n) for r, n in zip(_REACH, _NODES, strict=True)), indexing="ij"
+    )
+    low, high = order.wavelength
+    bottom, top = order.slit
+    error_x, error_y = order.error(
+        0.5 * (low + high + (high - low) * t), 0.5 * (bottom + top + (top - bottom) * s)
+    )
+    (xt, xs), (yt, ys) = (
+        (
+            chebyshev.chebval2d(t, s, chebyshev.chebder(series, axis=0)),
+            chebyshev.chebval2d(t, s, chebyshev.chebder(series, axis=1)),
+        )
+        for series in (order.x, order.y)
+    )
+    determinant = np.maximum(np.abs(xt * ys - xs * yt), 1e-6)
+    error = np.hypot(ys * error_x, xs * error_y) / determinant * 0.5 * (high - low)
+    places = [
+        (unit(value, domain) / r + 1.0) * 0.5 * (n - 1)
+        for value, domain, r, n in zip(
+            (wavelength, slit), (order.wavelength, order.slit), _REACH, _NODES, strict=True
+        )
+    ]
+    return np.asarray(ndimage.map_coordinates(error, places, order=1, mode="nearest"))
+
+
 def make(
     solution: DispersionSolution,
     table: OrderTable,
@@ -135,7 +176,7 @@ def make(
     ranges: Mapping[int, Domain],
     tolerance: float,
 ) -> tuple[PixelMap, float]:
-    """Wavelength, slit position and order of every pixel between the order edges.
+    """Wavelength with its error, slit position and order of every pixel between the order edges.
 
     Parameters
     ----------
@@ -146,19 +187,29 @@ def make(
     The map, and the share of order pixels for which the inversion converged.
     """
     wavelength = np.zeros(shape)
-    slit = np.zeros(shape, dtype="f4")
-    order = np.zeros(shape, dtype="i2")
+    slit, error = np.zeros(shape, dtype="f4"), np.zeros(shape, dtype="f4")
+    order, quality = np.zeros(shape, dtype="i2"), np.zeros(shape, dtype="u1")
     reliable, tried, solved = {}, 0, 0
     for number, part in solution.orders.items():
         if number not in table.orders:
             continue
         x, y = _inside_edges(table, number, shape)
         w, s = invert(part, x, y, tolerance=min(tolerance, 1e-3))
+        free = order[y, x] == 0
+        found = np.isfinite(w)
+        tried, solved = tried + len(x), solved + int(found.sum())
+        found &= np.abs(unit(s, part.slit)) < _LONGEST
         low, high = ranges[number]
-        ok = np.isfinite(w)
-        tried, solved = tried + len(x), solved + int(ok.sum())
-        ok &= (w >= low) & (w <= high) & (order[y, x] == 0)
-        wavelength[y[ok], x[ok]], slit[y[ok], x[ok]] = w[ok], s[ok]
-        order[y[ok], x[ok]] = number
+        within = found & (w >= low) & (w <= high)
+        quality[y, x] = np.where(
+            free, np.where(found, MapFlag.BEYOND_ORDER, MapFlag.NOT_SOLVED), quality[y, x]
+        )
+        ok = within & free
+        at, w, s = (y[ok], x[ok]), w[ok], s[ok]
+        wavelength[at], slit[at], order[at] = w, s, number
+        error[at] = wavelength_error(part, w, s)
+        extrapolated = (w < part.lines[0]) | (w > part.lines[1])
+        quality[at] = np.where(extrapolated, MapFlag.BEYOND_LINES, 0)
         reliable[number] = part.lines
-    return PixelMap(wavelength, slit, order, reliable), solved / max(tried, 1)
+    share = solved / max(tried, 1)
+    return PixelMap(wavelength, slit, order, reliable, error, quality), share

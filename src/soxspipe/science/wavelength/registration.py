@@ -1,10 +1,13 @@
 """Find how far a night's pinhole pattern stands from the prediction: shift, rotation, scale.
 
 All pairs (predicted spot, detected peak) vote for their displacement. The true one collects a vote
-from nearly every spot; chance pairs spread out. Rotation and scale are stepped over a small grid. A
-match that chance could have made, or that has a rival elsewhere, is refused.
+from nearly every spot that shines; chance pairs spread out. Groups of orders that move on their own have
+their own shift, but turn and stretch together: rotation and scale are those for which the best
+displacements of all groups together collect most. Faint peaks, of which there are many in a rich
+lamp, count less. A match that chance could have made is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +15,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from soxspipe.errors import DataError
+
+#: A match must stand out of the votes for other displacements by so many of their standard deviations.
+LEAST_SIGNIFICANCE = 5.0
+#: The next best displacement may collect this share of the votes of the best.
+MOST_RIVAL = 0.7
+#: Peaks count fully up to this rank in brightness, in numbers of predicted spots.
+_BRIGHT = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +31,15 @@ class Peaks:
     x: np.ndarray
     y: np.ndarray
     significance: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Predicted spots (n,) of orders that move together, in pixels; `name` is for messages."""
+
+    x: np.ndarray
+    y: np.ndarray
+    name: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,8 @@ class Registration:
     scale: float
     centre: tuple[float, float]
     matched: float  # share of the predicted spots that found a peak
-    rival: float  # share that the next best displacement explains
+    rival: float  # votes for the next best displacement over those for the best
+    significance: float  # of the votes, against those for other displacements
 
     def apply(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predicted positions moved to where the frame shows them."""
@@ -42,6 +62,24 @@ class Registration:
             x + self.dx + self.scale * u - self.rotation * v,
             y + self.dy + self.scale * v + self.rotation * u,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """All pairs of a spot and a peak that a displacement within reach could explain."""
+
+    pattern: Pattern
+    centre: tuple[float, float]
+    spot: np.ndarray
+    dx: np.ndarray
+    dy: np.ndarray
+    weight: np.ndarray
+
+    def displacements(self, rotation: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """What is left of each pair's displacement when the pattern is turned and stretched."""
+        u = self.pattern.x[self.spot] - self.centre[0]
+        v = self.pattern.y[self.spot] - self.centre[1]
+        return self.dx - scale * u + rotation * v, self.dy - scale * v - rotation * u
 
 
 def find_peaks(
@@ -65,78 +103,87 @@ def find_peaks(
     return Peaks(x.astype("f8"), y.astype("f8"), significance[top])
 
 
-def _votes(dx: np.ndarray, dy: np.ndarray, reach: int) -> np.ndarray:
+def _paired(pattern: Pattern, peaks: Peaks, reach: int, turn: float) -> _Pairs:
+    """Pairs within reach; `turn` is the largest rotation or stretch, relative."""
+    x, y = pattern.x, pattern.y
+    centre = (float(np.mean(x)), float(np.mean(y)))
+    play = np.hypot(x - centre[0], y - centre[1]).max() * turn
+    tree = cKDTree(np.column_stack([peaks.x, peaks.y]))
+    near = tree.query_ball_point(np.column_stack([x, y]), 1.5 * reach + play)
+    spot = np.repeat(np.arange(len(x)), [len(n) for n in near])
+    peak = np.concatenate([np.asarray(n, dtype="i8") for n in near] or [np.empty(0, "i8")])
+    seen, which = np.unique(peak, return_inverse=True)
+    rank = np.empty(len(seen))
+    rank[np.argsort(-peaks.significance[seen], kind="stable")] = np.arange(1, len(seen) + 1)
+    weight = np.minimum(_BRIGHT * len(x) / rank, 1.0)[which]
+    return _Pairs(pattern, centre, spot, peaks.x[peak] - x[spot], peaks.y[peak] - y[spot], weight)
+
+
+def _votes(dx: np.ndarray, dy: np.ndarray, weight: np.ndarray, reach: int) -> np.ndarray:
     """Smoothed histogram of displacements on a 1-pixel grid, (2 reach + 1) squared."""
     size = 2 * reach + 1
     i, j = np.rint(dx).astype("i8") + reach, np.rint(dy).astype("i8") + reach
     inside = (i >= 0) & (i < size) & (j >= 0) & (j < size)
-    flat = np.bincount(i[inside] * size + j[inside], minlength=size * size)
-    return ndimage.uniform_filter(flat.reshape(size, size).astype("f8"), 3) * 9.0
-
-
-def _pairs(
-    x: np.ndarray, y: np.ndarray, peaks: Peaks, radius: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (spot, peak) of all pairs closer than `radius`."""
-    tree = cKDTree(np.column_stack([peaks.x, peaks.y]))
-    near = tree.query_ball_point(np.column_stack([x, y]), radius)
-    spot = np.repeat(np.arange(len(x)), [len(n) for n in near])
-    return spot, np.concatenate([np.asarray(n, dtype="i8") for n in near] or [np.empty(0, "i8")])
+    flat = np.bincount(i[inside] * size + j[inside], weight[inside], minlength=size * size)
+    return np.asarray(ndimage.uniform_filter(flat.reshape(size, size), 3) * 9.0)
 
 
 def register(
-    x: np.ndarray,
-    y: np.ndarray,
+    patterns: Sequence[Pattern],
     peaks: Peaks,
     *,
-    name: str,
     reach: int = 22,
-    rotations: np.ndarray | None = None,
-    scales: np.ndarray | None = None,
-    least: float = 0.35,
-) -> Registration:
-    """Displacement of predicted spots (x, y), shape (n,), that explains the peaks best.
+    rotations: Sequence[float] | np.ndarray = (0.0,),
+    scales: Sequence[float] | np.ndarray = (0.0,),
+    least: float = 0.3,
+) -> list[Registration]:
+    """Displacements of the patterns, and their common rotation and scale, that explain the peaks best.
 
     Parameters
     ----------
     reach : largest shift looked for, pixels. rotations (rad) and scales (relative) are stepped over.
-    least : share of the spots that must be explained.
-    name : of the group of spots, for messages.
+    least : share of the spots of each pattern that must be explained.
 
     Raises
     ------
-    DataError : too few spots explained, or two displacements explain them about equally well.
+    DataError : too few spots of a pattern explained, or not many more than other displacements do.
     """
-    rotations = np.zeros(1) if rotations is None else rotations
-    scales = np.zeros(1) if scales is None else scales
-    centre = (float(np.mean(x)), float(np.mean(y)))
-    u, v = x - centre[0], y - centre[1]
-    play = np.hypot(u, v).max() * np.hypot(np.abs(rotations).max(), np.abs(scales).max())
-    spot, peak = _pairs(x, y, peaks, 1.5 * reach + play)
-    dx, dy = peaks.x[peak] - x[spot], peaks.y[peak] - y[spot]
-    best, best_value, best_map = (0.0, 0.0), -1.0, np.zeros((1, 1))
+    turn = float(np.hypot(np.abs(rotations).max(), np.abs(scales).max()))
+    pairs = [_paired(pattern, peaks, reach, turn) for pattern in patterns]
+    best, best_value = (0.0, 0.0), -1.0
     for rotation in rotations:
         for scale in scales:
-            votes = _votes(
-                dx - scale * u[spot] + rotation * v[spot],
-                dy - scale * v[spot] - rotation * u[spot],
-                reach,
+            value = sum(
+                _votes(*p.displacements(rotation, scale), p.weight, reach).max() for p in pairs
             )
-            if votes.max() > best_value:
-                best, best_value, best_map = (float(rotation), float(scale)), votes.max(), votes
-    i, j = np.unravel_index(int(best_map.argmax()), best_map.shape)
-    rest = best_map.copy()
-    rest[max(i - 3, 0) : i + 4, max(j - 3, 0) : j + 4] = 0.0
-    rival = float(rest.max()) / len(x)
-    rotation, scale = best
-    left_x = dx - scale * u[spot] + rotation * v[spot] - (i - reach)
-    left_y = dy - scale * v[spot] - rotation * u[spot] - (j - reach)
+            if value > best_value:
+                best, best_value = (float(rotation), float(scale)), float(value)
+    return [_located(p, *best, reach, least) for p in pairs]
+
+
+def _located(
+    pairs: _Pairs, rotation: float, scale: float, reach: int, least: float
+) -> Registration:
+    """Where the votes of one pattern gather; DataError if it could be chance."""
+    dx, dy = pairs.displacements(rotation, scale)
+    votes = _votes(dx, dy, pairs.weight, reach)
+    i, j = np.unravel_index(int(votes.argmax()), votes.shape)
+    elsewhere = np.ones(votes.shape, dtype=bool)
+    elsewhere[max(i - 4, 0) : i + 5, max(j - 4, 0) : j + 5] = False
+    # displacements across the orders meet no peaks at all: chance is what meets them
+    common = votes[elsewhere & (np.abs(np.arange(len(votes)) - i)[:, None] < 3)]
+    other = votes[elsewhere & (np.abs(np.arange(len(votes)) - j)[None, :] < 3)]
+    chance = max((common, other), key=lambda part: float(part.mean()))
+    significance = (votes.max() - chance.mean()) / max(float(chance.std()), 1.0)
+    rival = float(votes[elsewhere].max() / max(votes.max(), 1e-9))
+    left_x, left_y = dx - (i - reach), dy - (j - reach)
     close = (np.abs(left_x) < 2) & (np.abs(left_y) < 2)
-    matched = len(np.unique(spot[close])) / len(x)
-    if matched < least or matched < 1.5 * rival:
+    matched = len(np.unique(pairs.spot[close])) / len(pairs.pattern.x)
+    if matched < least or significance < LEAST_SIGNIFICANCE or rival > MOST_RIVAL:
         raise DataError(
-            f"{name}: the arc lines were not recognised ({matched:.0%} of {len(x)} explained, "
-            f"the next best match explains {rival:.0%})",
+            f"{pairs.pattern.name}: the arc lines were not recognised ({matched:.0%} of "
+            f"{len(pairs.pattern.x)} explained, {significance:.1f} sigma above chance; the next best "
+            f"match has {rival:.0%} of its votes)",
             hint="look at the raw frame: are the lamps on, is the pinhole mask in, is it this arm?",
         )
     return Registration(
@@ -144,7 +191,8 @@ def register(
         dy=float(j - reach + np.median(left_y[close])),
         rotation=rotation,
         scale=scale,
-        centre=centre,
+        centre=pairs.centre,
         matched=matched,
         rival=rival,
+        significance=float(significance),
     )

@@ -1,0 +1,156 @@
+"""Calibrations of one simulated night, made and reduced without a file, held against the truth."""
+
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
+
+import numpy as np
+from astropy.io.fits import Header
+from numpy.polynomial import chebyshev
+
+from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, OrderTrace
+from soxspipe.instrument.headers import observation_info
+from soxspipe.io.frames import RawFrame, trimmed
+from soxspipe.recipes import load
+from soxspipe.recipes.prepare import READ_NOISE_CARD
+from soxspipe.recipes.recipe import Raw, Result
+from soxspipe.simulator.conditions import ORDINARY, Conditions
+from soxspipe.simulator.detector import READOUT
+from soxspipe.simulator.exposure import Light, Night, illuminate, take
+from soxspipe.simulator.headers import raw_header
+from soxspipe.simulator.plan import Exposure, night_plan
+from soxspipe.simulator.truth import line_span
+
+#: Exposures that stand behind a made-up master.
+_STACKED = 5
+
+
+class Day:
+    """The calibrations of one arm on one night.
+
+    Frames are rendered when they are asked for; master bias and dark are made from the truth, with the
+    noise of five exposures.
+    """
+
+    def __init__(self, arm: str, seed: int, conditions: Conditions = ORDINARY) -> None:
+        self.night = Night.make(arm, seed, (1, 1), "sn", conditions)
+        self.arm = self.night.arm
+        self._plan = night_plan(arm, "stare", self.night.star_positions)
+        self._light: dict[str, Light | None] = {}
+
+    def raw(self, group: str, most: int = 99, seconds: float | None = None) -> tuple[RawFrame, ...]:
+        """Exposures of a group, `most` of them at most, of `seconds` if given; lamps are on."""
+        dark = group in ("bias", "dark")
+        wanted = [
+            exposure
+            for exposure in self._plan
+            if exposure.group == group
+            and (dark or exposure.lamps)
+            and seconds in (None, exposure.seconds)
+        ]
+        return tuple(self._frame(exposure) for exposure in wanted[:most])
+
+    def _frame(self, exposure: Exposure) -> RawFrame:
+        if exposure.group not in self._light:
+            self._light[exposure.group] = illuminate(self.night, exposure)
+        counts = take(self.night, exposure, self._light[exposure.group]).counts
+        name = self.night.object_name(exposure)
+        header = raw_header(exposure, self.arm, name, self.night.atmosphere(exposure))
+        file = f"{exposure.stem}.fits"
+        return RawFrame(*trimmed(counts, self.arm, file), observation_info(header, file), header)
+
+    def masters(self, seconds: float) -> dict[str, Frame]:
+        """The input `bias` (VIS) or `dark` of recipes that reduce lamp exposures of `seconds`."""
+        dark = self.arm.name == "NIR"
+        master = self._master(seconds if dark else 0.0)
+        return {"dark" if dark else "bias": master}
+
+    def _master(self, seconds: float) -> Frame:
+        detector, electronics = self.night.detector, READOUT[self.arm.name]
+        rng = np.random.default_rng([self.night.seed, 7])
+        light = detector.dark * seconds
+        variance = (electronics.read_noise**2 + light) / _STACKED
+        level = detector.bias + light + electronics.pedestal * electronics.gain
+        noise = np.sqrt(variance) * rng.standard_normal(self.arm.shape)
+        hot = light > 5.0 * np.sqrt(variance) + np.median(light)
+        header = Header()
+        header[f"HIERARCH {READ_NOISE_CARD}"] = electronics.read_noise
+        header["EXPTIME"] = seconds
+        return Frame(level + noise, variance, hot * int(PixelFlag.HOT), header=header)
+
+    def run(self, recipe: str, **inputs: object) -> Result:
+        """Run a recipe by its default settings, optional inputs left out. Raises what it raises."""
+        declared = load(recipe)
+        settings = declared.settings.defaults(self.arm.name)
+        undecided = {f.name for f in fields(declared.inputs) if f.default is MISSING}
+        nothing = {
+            i.name: () if isinstance(i.marker, Raw) else None
+            for i in declared.declared_inputs()
+            if i.name in undecided
+        }
+        return declared.function(declared.inputs(**nothing | inputs), settings, self.arm)
+
+    def disp_solution(self) -> Result:
+        """The first dispersion solution, from the single-pinhole arc."""
+        arc = self.raw("arc")
+        return self.run("disp_solution", arc=arc, **self.masters(arc[0].info.exptime))
+
+    def spat_solution(self, first: DispersionSolution, orders: OrderTable) -> Result:
+        """The full solution, from the multi-pinhole arc."""
+        arc = self.raw("multi_pinhole")
+        masters = self.masters(arc[0].info.exptime)
+        return self.run("spat_solution", arc=arc, **masters, solution=first, orders=orders)
+
+    @cached_property
+    def true_orders(self) -> OrderTable:
+        """Centres and edges of the orders as they are."""
+        half, traces = 0.5 * self.arm.slit_length, {}
+        for number, path in self.night.paths.items():
+            pixel = np.arange(path.n_columns, dtype="f8")
+            lit = (pixel >= path.along[0]) & (pixel <= path.along[-1])
+            low, high = pixel[lit][[0, -1]]
+            unit = (2.0 * pixel[lit] - low - high) / (high - low)
+            _, across = path.at_slit(np.array([0.0, -half, half]))
+            centre, lower, upper = (
+                chebyshev.chebfit(unit, line[lit], 6)
+                for line in (across[0], across[1:].min(axis=0), across[1:].max(axis=0))
+            )
+            traces[number] = OrderTrace((low, high), centre, np.array([1.0]), lower, upper)
+        return OrderTable(traces, self.arm.dispersion_axis)
+
+    def errors(self, solution: DispersionSolution, reach: float) -> "Errors":
+        """Errors of a solution inside the span of the lines, at slit positions up to `reach` arcsec."""
+        slits = np.linspace(-reach, reach, 9) if reach > 0.0 else np.zeros(1)
+        along, across = [], []
+        for number in self.arm.orders:
+            span = line_span(self.night, number)
+            wavelength, slit = (
+                a.ravel() for a in np.meshgrid(np.linspace(*span, 40), slits, indexing="ij")
+            )
+            x, y = self.night.optics.position(number, wavelength, slit)
+            nx, ny = self.night.optics.window
+            on = (x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)  # nowhere if there is no line
+            found = solution.predict(number, wavelength[on], slit[on])
+            off = self.arm.dispersion_and_slit(found[0] - x[on], found[1] - y[on])
+            along.append(off[0])
+            across.append(off[1])
+        return Errors(np.concatenate(along), np.concatenate(across))
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Position errors (n,) along dispersion and along the slit, pixels."""
+
+    along: np.ndarray
+    across: np.ndarray
+
+    @property
+    def rms(self) -> float:
+        """The larger rms of both axes, pixels; NaN if there is no point."""
+        both = [float(np.sqrt(np.mean(e**2))) for e in (self.along, self.across) if e.size]
+        return max(both, default=np.nan)
+
+    @property
+    def worst(self) -> float:
+        """The largest distance from the truth, pixels."""
+        return float(np.hypot(self.along, self.across).max(initial=0.0))

@@ -1,0 +1,57 @@
+"""Pixels that do not show the light they get: dead, blocked, of low sensitivity; hot, hit."""
+
+import numpy as np
+
+from soxspipe.maths.robust import mad_sigma, median_around
+
+#: Significance of a single low pixel among a million.
+_LEAST_SIGNIFICANCE = 5.0
+#: Half height and half width of the neighbourhoods that judge a pixel: along dispersion, and around.
+_NEIGHBOURS = ((0, 5), (2, 4))
+#: A pixel that sees less than this share of its light is no dust grain.
+_DEAD = 0.5
+#: Below this share of the light begins the slit's end, and this much of what is lost is in doubt.
+_FULL_LIGHT, _EDGE_DOUBT = 0.9, 0.8
+#: Where the slit's end leaves less light than this, nothing is said.
+_LEAST_LIGHT = 0.3
+
+
+def cold_pixels(
+    response: np.ndarray, variance: np.ndarray, expected: np.ndarray, *, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) bool twice: pixels of low response, and pixels that show more light than they got.
+
+    Parameters
+    ----------
+    response, variance : (rows, columns), variance 0 where nothing is known.
+    expected : (rows, columns) response of pixels of usual sensitivity, 0 outside the slit.
+    sigma : how far below the median a cold pixel must be, in MAD-based scatters of the response.
+
+    A cold pixel must also be 5 sigma of its own noise, and of the scatter between neighbours, below
+    those around it or along dispersion; or see less than half of its light. Dust, which is smooth, is
+    not cold: the flat corrects it. A pixel so far above both is hot, or was hit.
+    """
+    lit = (variance > 0) & (expected > _LEAST_LIGHT)
+    nothing = np.zeros(response.shape, dtype=bool)
+    if not lit.any():
+        return nothing, nothing
+    safe = np.where(lit, expected, 1.0)
+    share = np.where(lit, response / safe, 1.0)
+    noise = np.sqrt(variance) / safe
+    both = lit[:, 1:] & lit[:, :-1]
+    scatter = mad_sigma(np.diff(share, axis=1)[both]) / np.sqrt(2.0)
+    limit = _LEAST_SIGNIFICANCE * np.maximum(noise, scatter)
+    # at the slit's ends a small error of the fitted edge is a large one of the expected light
+    limit += _EDGE_DOUBT * np.maximum(_FULL_LIGHT - expected, 0.0)
+    below_all = share < np.median(share[lit]) - sigma * mad_sigma(share[lit])
+    rows, columns = np.nonzero(lit & (np.abs(share - 1.0) > 0.8 * limit))
+    value, limit = share[rows, columns], limit[rows, columns]
+    low, high = value < np.minimum(_DEAD, 1.0 - limit), np.ones(len(rows), dtype=bool)
+    for half in _NEIGHBOURS:
+        level = median_around(share, lit & (share > _DEAD), rows, columns, half)
+        low |= value < level - limit
+        high &= value > level + limit
+    cold, bright = nothing.copy(), nothing
+    cold[rows[low], columns[low]] = True
+    bright[rows[high], columns[high]] = True
+    return cold & below_all, bright
