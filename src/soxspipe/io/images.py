@@ -14,7 +14,7 @@ from soxspipe.datamodel.geometry import MapFlag, PixelMap
 
 def frame_hdus(frame: Frame, header: Header) -> fits.HDUList:
     """FLUX (float32), QUAL (uint8, 1 is bad), ERRS (float32, 1 sigma), FLAGS (uint16 bits)."""
-    primary = fits.PrimaryHDU(frame.data, header=header)
+    primary = fits.PrimaryHDU(np.ascontiguousarray(frame.data), header=header)
     primary.header["EXTNAME"] = "FLUX"
     _set_unit(primary, frame.unit)
     errors = np.sqrt(np.maximum(frame.variance, 0.0))
@@ -128,7 +128,8 @@ def _flag_image(data: np.ndarray, name: str, flags: type[IntFlag]) -> fits.Image
 
 
 def _image(data: np.ndarray, name: str, unit: str = "") -> fits.ImageHDU:
-    hdu = fits.ImageHDU(data, name=name)
+    # astropy writes what is not contiguous, a turned VIS frame, number by number
+    hdu = fits.ImageHDU(np.ascontiguousarray(data), name=name)
     _set_unit(hdu, unit)
     return hdu
 
