@@ -132,7 +132,7 @@ def test_fits_files_are_valid_and_their_checksums_right(night):
 def test_images_hold_flux_quality_and_errors(night):
     words = ("MBIAS", "MDARK", "MFLAT", "SKYSUB", "SKYMODEL", "RESIDUALS")
     images = [p for p in products(night) if any(w in p.name for w in words)]
-    assert len(images) == 1 + 3 + 3 + 3 * 4
+    assert len(images) == 1 + 3 + 2 * 3 + 3 * 4
     shapes = {"VIS": (4096, 808), "NIR": (2040, 2040)}
     for path in images:
         shape = shapes["VIS" if "_VIS_" in path.name else "NIR"]

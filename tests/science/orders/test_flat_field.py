@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.datamodel.geometry import OrderTrace
 from soxspipe.errors import DataError
 from soxspipe.science.orders.flat_field import (
     FlatOptions,
@@ -174,6 +175,22 @@ def test_pixels_that_show_too_much_are_outliers():
     found = has(master, PixelFlag.OUTLIER)
     assert found[hot].mean() > 0.95
     assert (found & ~hot).sum() <= 2
+
+
+def test_at_the_slits_end_too_a_pixel_that_shows_too_much_is_an_outlier():
+    level = OrderTrace((0.0, 599.0), np.array([35.0]), np.array([0.9]))
+    straight = replace(level, lower=np.array([15.7]), upper=np.array([55.4]))
+    light = slit_light(straight)
+    end = (light > 0.4) & (light < 0.9)
+    assert end.sum() == 2 * SHAPE[1] or end.sum() == SHAPE[1]
+    rng = np.random.default_rng(19)
+    electrons = 4000.0 * light
+    hot = end & (rng.random(SHAPE) < 0.02)
+    data = rng.normal(electrons + np.where(hot, 900.0, 0.0), np.sqrt((electrons + 25) / 4))
+    frame = Frame(data, (electrons + 25) / 4, np.zeros(SHAPE))
+    found = has(separate(frame, table(straight), TILT, OPTIONS).flat, PixelFlag.OUTLIER)
+    assert found[hot].all()
+    assert (found & ~hot).sum() <= 1
 
 
 def test_emission_lines_of_the_lamp_are_no_response():

@@ -54,4 +54,30 @@ def cold_pixels(
     cold, bright = nothing.copy(), nothing
     cold[rows[low], columns[low]] = True
     bright[rows[high], columns[high]] = True
+    bright |= _above_their_row(share, noise, lit, lit & (expected < _FULL_LIGHT))
     return cold & below_all, bright
+
+
+def _above_their_row(
+    share: np.ndarray, noise: np.ndarray, lit: np.ndarray, judged: np.ndarray
+) -> np.ndarray:
+    """(rows, columns) bool: `judged` pixels far above those along dispersion.
+
+    At the slit's ends the neighbours themselves tell how far the expected light can be off: where an
+    order runs along the rows they agree, where it runs obliquely they do not.
+    """
+    rows, columns = np.nonzero(judged & (share > 1.0 + _LEAST_SIGNIFICANCE * noise))
+    step = _NEIGHBOURS[0][1]
+    offsets = np.delete(np.arange(-step, step + 1), step)
+    at = rows[:, None], np.clip(columns[:, None] + offsets, 0, share.shape[1] - 1)
+    # what is not lit counts as far off: few usable neighbours judge nobody
+    around = np.where(lit[at], share[at], np.inf)
+    level = np.median(around, axis=1, keepdims=True)
+    known = np.isfinite(level[:, 0])
+    off = np.abs(around - np.where(known[:, None], level, 0.0))
+    scatter = 1.4826 * np.median(off, axis=1)
+    limit = _LEAST_SIGNIFICANCE * np.hypot(noise[rows, columns], scatter)
+    far = known & (share[rows, columns] > level[:, 0] + limit)
+    above = np.zeros(share.shape, dtype=bool)
+    above[rows[far], columns[far]] = True
+    return above
