@@ -177,20 +177,25 @@ def test_pixels_that_show_too_much_are_outliers():
     assert (found & ~hot).sum() <= 2
 
 
-def test_at_the_slits_end_too_a_pixel_that_shows_too_much_is_an_outlier():
+@pytest.mark.parametrize("edge", [15.4, 15.7, 16.0])
+def test_at_the_slits_end_too_dead_and_hot_pixels_are_found(edge):
     level = OrderTrace((0.0, 599.0), np.array([35.0]), np.array([0.9]))
-    straight = replace(level, lower=np.array([15.7]), upper=np.array([55.4]))
+    straight = replace(level, lower=np.array([edge]), upper=np.array([edge + 39.7]))
     light = slit_light(straight)
-    end = (light > 0.4) & (light < 0.9)
-    assert end.sum() == 2 * SHAPE[1] or end.sum() == SHAPE[1]
+    end = (light < 0.85) & (np.abs(ROWS - edge - 19.85) < 19.85 + 0.45)
+    assert end.any()
     rng = np.random.default_rng(19)
     electrons = 4000.0 * light
-    hot = end & (rng.random(SHAPE) < 0.02)
-    data = rng.normal(electrons + np.where(hot, 900.0, 0.0), np.sqrt((electrons + 25) / 4))
-    frame = Frame(data, (electrons + 25) / 4, np.zeros(SHAPE))
-    found = has(separate(frame, table(straight), TILT, OPTIONS).flat, PixelFlag.OUTLIER)
-    assert found[hot].all()
-    assert (found & ~hot).sum() <= 1
+    kind = np.where(end, rng.random(SHAPE), 0.5)
+    hot, dead = kind < 0.02, kind > 0.98
+    electrons = np.where(dead, 0.02 * electrons, electrons + np.where(hot, 900.0, 0.0))
+    variance = (electrons + 25) / 4
+    frame = Frame(rng.normal(electrons, np.sqrt(variance)), variance, np.zeros(SHAPE))
+    flat = separate(frame, table(straight), TILT, OPTIONS).flat
+    for flag, there in ((PixelFlag.OUTLIER, hot), (PixelFlag.COLD, dead)):
+        found = has(flat, flag)
+        assert found[there].all()
+        assert (found & ~there).sum() <= 2
 
 
 def test_emission_lines_of_the_lamp_are_no_response():

@@ -12,8 +12,11 @@ _NEIGHBOURS = ((0, 5), (2, 4))
 _DEAD = 0.5
 #: Below this share of the light begins the slit's end, and this much of what is lost is in doubt.
 _FULL_LIGHT, _EDGE_DOUBT = 0.9, 0.8
-#: Where the slit's end leaves less light than this, nothing is said.
-_LEAST_LIGHT = 0.3
+#: Where the slit's end leaves less light than this, only the pixel's own row judges it; and where nothing
+#: is said.
+_LEAST_LIGHT, _NO_LIGHT = 0.3, 0.1
+#: At the slit's ends less than this share is no defect: the edge wanders by hundredths of a pixel.
+_LEAST_STEP = 0.1
 
 
 def cold_pixels(
@@ -54,30 +57,33 @@ def cold_pixels(
     cold, bright = nothing.copy(), nothing
     cold[rows[low], columns[low]] = True
     bright[rows[high], columns[high]] = True
-    bright |= _above_their_row(share, noise, lit, lit & (expected < _FULL_LIGHT))
-    return cold & below_all, bright
+    ends = (variance > 0) & (expected > _NO_LIGHT) & (expected < _FULL_LIGHT)
+    below, above = _off_their_row(response, np.sqrt(variance), ends)
+    return (cold & below_all) | below, bright | above
 
 
-def _above_their_row(
-    share: np.ndarray, noise: np.ndarray, lit: np.ndarray, judged: np.ndarray
-) -> np.ndarray:
-    """(rows, columns) bool: `judged` pixels far above those along dispersion.
+def _off_their_row(
+    response: np.ndarray, noise: np.ndarray, judged: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) bool twice: `judged` pixels far below, and far above, those along dispersion.
 
     At the slit's ends the neighbours themselves tell how far the expected light can be off: where an
     order runs along the rows they agree, where it runs obliquely they do not.
     """
-    rows, columns = np.nonzero(judged & (share > 1.0 + _LEAST_SIGNIFICANCE * noise))
+    rows, columns = np.nonzero(judged)
     step = _NEIGHBOURS[0][1]
     offsets = np.delete(np.arange(-step, step + 1), step)
-    at = rows[:, None], np.clip(columns[:, None] + offsets, 0, share.shape[1] - 1)
-    # what is not lit counts as far off: few usable neighbours judge nobody
-    around = np.where(lit[at], share[at], np.inf)
+    at = rows[:, None], np.clip(columns[:, None] + offsets, 0, response.shape[1] - 1)
+    # what is not judged counts as far off: few usable neighbours judge nobody
+    around = np.where(judged[at], response[at], np.inf)
     level = np.median(around, axis=1, keepdims=True)
     known = np.isfinite(level[:, 0])
-    off = np.abs(around - np.where(known[:, None], level, 0.0))
-    scatter = 1.4826 * np.median(off, axis=1)
+    level = np.where(known[:, None], level, 0.0)
+    scatter = 1.4826 * np.median(np.abs(around - level), axis=1)
     limit = _LEAST_SIGNIFICANCE * np.hypot(noise[rows, columns], scatter)
-    far = known & (share[rows, columns] > level[:, 0] + limit)
-    above = np.zeros(share.shape, dtype=bool)
-    above[rows[far], columns[far]] = True
-    return above
+    limit = np.maximum(limit, _LEAST_STEP * level[:, 0])
+    value = response[rows, columns] - level[:, 0]
+    below, above = np.zeros(response.shape, dtype=bool), np.zeros(response.shape, dtype=bool)
+    below[rows, columns] = known & (value < -limit)
+    above[rows, columns] = known & (value > limit)
+    return below, above
