@@ -106,7 +106,11 @@ def read_conditions(path: Path) -> Conditions:
     hint = f"name some of {', '.join(known)}, each with its value"
     try:
         told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}", hint="name a file of conditions"
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML", hint=hint) from error
     if not isinstance(told, dict) or not set(told) <= set(known):
         raise InputError(f"{path}: holds what is no condition of a night", hint=hint)
