@@ -73,7 +73,8 @@ class Product:
     """One file a recipe makes.
 
     label      as printed (`MBIAS`); key into Result.products
-    suffix     appended to the SOF's stem, extension included (`_IMAGE.fits`)
+    suffix     appended to the SOF's stem, extension included (`_IMAGE.fits`); with `{n}` in it there
+               may be several such files, and Result.products holds a mapping of names to values
     category   PRO CATG without arm; "" for files that nobody takes as input
     tech       PRO TECH
     group      "reduced" or "qc": the folder
@@ -90,12 +91,18 @@ class Product:
     replace: tuple[str, str] | None = None
     lamps: int = 1
 
+    @property
+    def is_family(self) -> bool:
+        """True if there may be several such files, one for each object or pair of exposures."""
+        return "{n}" in self.suffix
+
 
 @dataclass(frozen=True)
 class Plot:
     """One picture a recipe draws, as PDF in the qc folder; key into Result.figures.
 
-    A {field} in the suffix is filled in from Result.names.
+    A {field} in the suffix is filled in from Result.names. With `{n}` in it there may be several such
+    plots, and Result.figures holds a mapping of names to functions.
     """
 
     label: str

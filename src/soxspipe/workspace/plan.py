@@ -230,7 +230,7 @@ class _Builder:
         products = tuple(
             Predicted(product, product_path(frames.stem, frames.first.night, recipe, product))
             for product in recipe.products
-            if product.lamps <= lamps
+            if product.lamps <= lamps and not product.is_family
         )
         facts = [recipe.name]
         facts += [f"{f.path} {f.tag} {f.file_size}" for f in frames.frames]
