@@ -27,6 +27,8 @@ from soxspipe.recipes.slit_view import View
 from soxspipe.settings import StareSettings, StareStdSettings
 
 _TECH = "ECHELLE,SLIT,STARE"
+#: Products whose headers tell of the object.
+_TOLD = ("OBJECT_TRACE", "EXTRACTED_ORDERS_TABLE", "EXTRACTED_MERGED_TABLE")
 _PRODUCTS = (*slit_products.stare_images(_TECH), *slit_products.spectra(_TECH))
 
 
