@@ -19,6 +19,7 @@ __all__ = [
     "kind_of",
     "lamp_name",
     "observation_info",
+    "slit_width",
 ]
 
 #: Lamps in the order in which their names are joined: keyword -> abbreviation.
@@ -124,8 +125,7 @@ class ObservationInfo:
     @property
     def slit_width(self) -> float:
         """Arcsec, from the name of the slit (`SLIT1.0`); NaN for masks and blanks."""
-        digits = self.slit.removeprefix("SLIT")
-        return float(digits) if digits != self.slit and _is_number(digits) else math.nan
+        return slit_width(self.slit)
 
     @property
     def mjd_middle(self) -> float:
@@ -137,8 +137,11 @@ class ObservationInfo:
         return get_arm(self.instrument, self.arm).binned(self.binning)
 
 
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+def slit_width(name: str) -> float:
+    """Width in arcsec of the slit of that name (`SLIT1.0`), NaN for masks and blanks."""
+    digits = name.removeprefix("SLIT")
+    is_width = digits != name and digits.replace(".", "", 1).isdigit()
+    return float(digits) if is_width else math.nan
 
 
 def _number(header: Mapping[str, Any], key: str, default: float = math.nan) -> float:
