@@ -107,5 +107,24 @@ RECIPES = {
             (*_ON_SKY, Calibration("RESP_TAB", "stare_std", required=False)),
             _STARE,
         ),
+        _recipe(
+            "nod_std",
+            "soxs-nod-std",
+            {
+                FrameKind.FLUX_STANDARD_NODDING: "NOD_STD_FLUX",
+                FrameKind.TELLURIC_STANDARD_NODDING: "NOD_STD_TELL",
+            },
+            _ON_SKY,
+            _STARE,
+        ),
+        _recipe("nod", "soxs-nod", {FrameKind.SCIENCE_NODDING: "NOD_OBJ"}, _ON_SKY, _STARE),
+        _recipe(
+            "offset",
+            "soxs-offset",
+            {FrameKind.SCIENCE_OFFSET: "OFFSET_OBJ"},
+            _ON_SKY,
+            _STARE,
+        ),
+        # no recipe takes the standards in offset mode, so that something is left over
     )
 }
