@@ -55,7 +55,9 @@ class SlitFrame:
 
 @dataclass(frozen=True, eq=False)
 class Detrending:
-    """What is taken off every exposure. `background` is None where scattered light stays."""
+    """What is taken off every exposure. `background` is None where scattered light stays; `cancels`: the
+    frames are for a difference, in which the noise of bias and dark cancels.
+    """
 
     arm: Arm
     bias: Frame | None
@@ -63,6 +65,7 @@ class Detrending:
     orders: OrderTable
     clip_sigma: float
     background: BackgroundSubtraction | None
+    cancels: bool = False
 
 
 def _one(raw: RawFrame, how: Detrending) -> tuple[Frame, np.ndarray]:
@@ -73,12 +76,12 @@ def _one(raw: RawFrame, how: Detrending) -> tuple[Frame, np.ndarray]:
     base = np.array(frame.variance)
     if bias is not None:
         frame = frame - bias
-        base += bias.variance
+        base += 0.0 if how.cancels else bias.variance
     complete = detrend.add_photon_noise(frame)
     if dark is not None:
         dark = darks.scaled(dark, dark_scale(raw, dark))
         complete = complete - dark
-        base += np.maximum(dark.data, 0.0) + dark.variance
+        base += np.maximum(dark.data, 0.0) + (0.0 if how.cancels else dark.variance)
     return complete, base
 
 

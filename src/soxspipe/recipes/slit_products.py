@@ -70,6 +70,13 @@ def difference_images(tech: str, *names: tuple[str, str]) -> tuple[Product, ...]
     )
     return (
         *images,
+        Product(
+            "SKY_SUBTRACTED_OBJECT",
+            "_SKYSUB_{n}.fits",
+            "SCI_SLIT_SKYSUB",
+            tech,
+            "exposures without a partner, sky subtracted",
+        ),
         Product("OBJECT_TRACE", "_OBJTRACE_{n}.fits", "OBJECT_TAB", tech, "traces of the object"),
     )
 

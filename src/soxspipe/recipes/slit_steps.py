@@ -1,8 +1,8 @@
 """What stare, nod and offset share: inputs, settings turned into steps, spectra of what was seen."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes import slit_extract, slit_merge, slit_sky
+from soxspipe.qc import plot_spectra
+from soxspipe.recipes import slit_extract, slit_merge, slit_orders, slit_sky
 from soxspipe.recipes.recipe import Calibration, RawFrame
 from soxspipe.recipes.slit_extract import Alone, ExtractionSettings
 from soxspipe.recipes.slit_frame import Detrending
@@ -47,7 +48,24 @@ class SlitInputs:
     pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
 
 
-def detrending(inputs: SlitInputs, settings: Any, arm: Arm) -> Detrending:
+@dataclass(frozen=True)
+class DifferenceInputs:
+    """Calibrations of nod and offset; what a difference cancels is not needed, but tells hot pixels."""
+
+    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
+    dark: Annotated[
+        Frame | None,
+        Calibration("MASTER_DARK", "mdark", required=False, by_hand=("VIS",), by_time=True),
+    ]
+    flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
+    orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
+    solution: Annotated[
+        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
+    ]
+    pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
+
+
+def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -> Detrending:
     """What is taken off every exposure."""
     return Detrending(
         arm=arm,
@@ -186,3 +204,33 @@ def cards(target: Source) -> Cards:
         made["ESO PRO OBJ POS"] = (round(found.position, 3), "[arcsec] slit position")
         made["ESO PRO OBJ FWHM"] = (round(target.fwhm, 3), "[arcsec] along the slit")
     return made
+
+
+def trace_degrees(settings: Any) -> str:
+    """Degrees of the trace as plots are named after them: order, dispersion axis."""
+    trace = settings.detect_continuum
+    return f"{trace.order_deg}{trace.disp_axis_deg}"
+
+
+def trace_figure(image: Image, how: ExtractionSettings, arm: Arm, title: str) -> Callable[[], Any]:
+    """Draws the collapsed slit and the trace of an image."""
+    source, sources = image.source, image.view.sources
+    grids = {n: o.pixels.grid for n, o in image.view.orders.items()}
+    line = {n: (grid, source.trace.at(grid)) for n, grid in grids.items()}
+    middle = list(image.parts.values())[len(image.parts) // 2]
+    aperture = slit_extract.half_aperture(middle, source, how)
+    return lambda: plot_spectra.object_trace(
+        sources.slit,
+        source.sign * sources.collapsed,
+        line,
+        source.trace.samples,
+        arm,
+        title,
+        aperture=aperture,
+    )
+
+
+def without_sky(view: View) -> Frame:
+    """The flat-fielded frame minus the sky model, with the variance of the model of all light."""
+    frame = slit_orders.frame_with_variance(view.ready, view.orders)
+    return replace(frame, data=frame.data - slit_orders.sky_image(view.orders, frame.shape))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.recipes import slit_object, slit_orders, slit_sky, slit_sources
 from soxspipe.recipes.recipe import RawFrame
@@ -23,6 +24,7 @@ class View:
 
     label  "" or the name of the pair, as in file names: `A1`
     sky    per order (n,): electrons of sky in each pixel of one exposure
+    sides  the two frames of a difference, not flat-fielded, if they were asked for
     """
 
     label: str
@@ -30,6 +32,7 @@ class View:
     orders: Orders
     sources: Sources
     sky: Mapping[int, np.ndarray]
+    sides: tuple[Frame, Frame] | None = None
 
 
 @dataclass(frozen=True)

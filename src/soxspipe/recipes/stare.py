@@ -1,6 +1,6 @@
 """stare, stare_std: one pointing; sky modelled on the frame, objects extracted optimally."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -170,25 +170,19 @@ def _result(
             "SKY_SUBTRACTION_QUICKLOOK": lambda: plot_spectra.sky_quicklook(
                 before, sky, inputs.pixel_map, arm, title
             ),
-            "OBJECT_TRACE_RES": trace_figure(images[0], how, arm, title),
+            "OBJECT_TRACE_RES": slit_steps.trace_figure(images[0], how, arm, title),
             "EXTRACTED_ORDERS_QC_PLOT": lambda: plot_spectra.orders(native, arm, title),
             "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(whole, arm, title, native),
         },
-        names={"degrees": trace_degrees(settings)},
+        names={"degrees": slit_steps.trace_degrees(settings)},
     )
-
-
-def trace_degrees(settings: Any) -> str:
-    """Degrees of the trace as plots are named after them: order, dispersion axis."""
-    trace = settings.detect_continuum
-    return f"{trace.order_deg}{trace.disp_axis_deg}"
 
 
 def _frames(view: View) -> tuple[Frame, np.ndarray, Frame, Frame]:
     """Frame with sky, sky model, frame without sky, and that over its noise."""
     before = slit_orders.frame_with_variance(view.ready, view.orders)
     sky = slit_orders.sky_image(view.orders, before.shape)
-    subtracted = replace(before, data=before.data - sky)
+    subtracted = slit_steps.without_sky(view)
     inside = np.zeros(before.data.size, dtype=bool)
     for order in view.orders.values():
         inside[order.pixels.index] = True
@@ -216,23 +210,3 @@ def _others(
         ):
             made.setdefault(label, {})[str(number)] = value
     return made
-
-
-def trace_figure(
-    image: Image, how: slit_extract.ExtractionSettings, arm: Arm, title: str
-) -> Callable[[], Any]:
-    """Draws the collapsed slit and the trace of an image."""
-    source, sources = image.source, image.view.sources
-    grids = {n: o.pixels.grid for n, o in image.view.orders.items()}
-    line = {n: (grid, source.trace.at(grid)) for n, grid in grids.items()}
-    middle = list(image.parts.values())[len(image.parts) // 2]
-    aperture = slit_extract.half_aperture(middle, source, how)
-    return lambda: plot_spectra.object_trace(
-        sources.slit,
-        source.sign * sources.collapsed,
-        line,
-        source.trace.samples,
-        arm,
-        title,
-        aperture=aperture,
-    )
