@@ -40,6 +40,14 @@ def test_every_recipe_is_a_command():
         assert build_parser("0").parse_args([name, "a.sof"]).recipe == name
 
 
+def test_a_recipe_that_is_registered_becomes_a_command(monkeypatch):
+    for name in ("nod", "nod_std", "offset", "offset_std", "straighten", "extract"):
+        monkeypatch.setitem(MODULES, name, name)
+        args = build_parser("0").parse_args([name, "a.sof"])
+        assert args.recipe == name
+        assert ("object_positions" in args.options) == (name != "straighten")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -103,6 +103,19 @@ def test_a_flat_of_another_slit_is_told_in_log_and_header(tmp_path, caplog):
     assert "the master flat is of SLIT5.0, frames are of SLIT1.0" in caplog.text
 
 
+def test_a_declared_stand_in_is_no_warning(tmp_path, caplog):
+    frame = write_one(tmp_path, 0, SEQ_ARM="NIR", INS_NISE_NAME="SLIT5.0")
+    paths = []
+    for tag in ("MASTER_DARK", "MASTER_FLAT", "ORDER_TAB", "DISP_TAB", "DISP_IMAGE"):
+        paths.append(tmp_path / f"{tag}.fits")
+        header = Header({"HIERARCH ESO PRO CATG": f"{tag}_NIR"})
+        header["HIERARCH ESO INS NISE NAME"] = "SLIT1.5"
+        write_product(paths[-1], Frame(*np.zeros((3, 4, 4), dtype="f4")), header)
+    cards = flat_cards(gather(RECIPES["nod"], file_set([frame, *paths])))
+    assert cards["ESO PRO REC1 FLAT SLIT"][0] == "SLIT1.5"
+    assert not caplog.text
+
+
 def test_a_flat_of_its_own_slit_needs_no_word(tmp_path, caplog):
     assert flat_cards(taken(tmp_path, {})) == {}
     pinhole = taken(tmp_path / "b", {"INS_VISE_NAME": "MULTPIN"})
