@@ -48,6 +48,7 @@ def nir(**cards):
         ("OBJECT,ASYNC", "ECHELLE,SLIT,STARE", "science_stare"),
         ("OBJECT", "ECHELLE,SLIT,NODDING", "science_nodding"),
         ("OBJECT", "ECHELLE,SLIT,OFFSET", "science_offset"),
+        ("OBJECT", "ECHELLE,SLIT,MAPPING", "science_offset"),
     ],
 )
 def test_kinds_of_frames(dpr_type, dpr_tech, kind):

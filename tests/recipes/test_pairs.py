@@ -11,6 +11,7 @@ from soxspipe.recipes.pairs import (
     Pair,
     Shot,
     adjoin,
+    is_map,
     nod_places,
     nodding,
     offset,
@@ -275,6 +276,22 @@ def test_positions_that_adjoin_make_an_area():
     assert not adjoin(grid, reach=0.9)
     assert not adjoin([*grid, replace(grid[0], ra=30.0)], reach=1.01)
     assert not adjoin(grid[:1], reach=5.0)
+
+
+@pytest.mark.parametrize(
+    ("template", "offsets", "found"),
+    [
+        ("SOXS_slt_obs_Mapping", [(0, 0), (0, 30)], True),
+        ("SOXS_slt_obs_Mapping", [(0, 0), (0, 0)], False),
+        ("SOXS_slt_obs_GenericOffset", [(n, 0) for n in range(5)], True),
+        ("SOXS_slt_obs_GenericOffset", [(n, 0) for n in range(3)], False),
+        ("SOXS_slt_obs_GenericOffset", [(0, 0), (1, 0), (2, 0), (3, 0), (60, 0)], False),
+        ("SOXS_slt_obs_AutoOffsetOnSlit", [ON, SKY, SKY, ON], False),
+        ("", [], False),
+    ],
+)
+def test_a_map_is_known_by_its_template_or_its_small_steps(template, offsets, found):
+    assert is_map(template, pointings(*offsets)) is found
 
 
 # --- from headers

@@ -24,7 +24,7 @@ def _product(label: str, suffix: str, category: str, **more: object) -> Product:
 
 
 def _recipe(name, folder, codes, calibrations, products, least=1) -> Recipe:
-    raw = Annotated[tuple, Raw(tuple(codes), least)]
+    raw = Annotated[tuple[object, ...], Raw(tuple(codes), least)]
     fields = [
         ("raw", raw),
         *((f"cal{i}", Annotated[object, c]) for i, c in enumerate(calibrations)),

@@ -94,6 +94,8 @@ def test_a_nir_flat_of_1_5_arcsec_serves_5_arcsec_but_its_own_comes_first():
     assert ranked(rule, [stand_in, own], wanted) == [own, stand_in]
     near = one("mflat", "a", arm="NIR", slit="SLIT2.0")
     assert ranked(rule, [near, stand_in, own], wanted) == [own, stand_in, near]
+    assert remark(rule, stand_in, wanted) == ""
+    assert remark(rule, near, wanted) == "no mflat of SLIT5.0: that of SLIT2.0 stands in"
 
 
 def test_else_the_flat_of_the_nearest_slit_width_serves_and_it_is_said():

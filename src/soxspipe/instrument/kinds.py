@@ -25,7 +25,8 @@ class FrameKind(StrEnum):
     SCIENCE_OFFSET = "science_offset"
 
 
-_ON_SKY = {"STARE": "stare", "NODDING": "nodding", "OFFSET": "offset"}
+# a map is a pattern of offsets without a sky position
+_ON_SKY = {"STARE": "stare", "NODDING": "nodding", "OFFSET": "offset", "MAPPING": "offset"}
 _TARGETS = {
     "STD,FLUX": "flux_standard",
     "STD": "flux_standard",

@@ -180,3 +180,14 @@ def adjoin(places: Sequence[Position], *, reach: float) -> bool:
         left = [p for p in left if p not in near]
         todo += near
     return not left
+
+
+def is_map(template: str, exposures: Sequence[Shot], *, least: int = 4, reach: float = 5.0) -> bool:
+    """True if the exposures map an area and none of them is of empty sky.
+
+    Either the name of the template says so, or there are `least` positions or more, all hanging together
+    by steps of at most `reach` arcsec, the width of the widest slit.
+    """
+    places = positions(exposures)
+    named = "map" in template.lower()
+    return (named and len(places) > 1) or (len(places) >= least and adjoin(places, reach=reach))

@@ -55,8 +55,8 @@ class RawRecord:
 
     @property
     def is_pattern(self) -> bool:
-        """True if it is one of a pattern of positions, nodding or offset."""
-        return "NODDING" in self.dpr_tech or "OFFSET" in self.dpr_tech
+        """True if it is one of a pattern of positions: nodding, offset, a map."""
+        return (self.kind or "").endswith(("_nodding", "_offset"))
 
     @property
     def is_single(self) -> bool:

@@ -64,7 +64,7 @@ def store_plan(db: Database, plan: Plan, recipes: Mapping[str, Recipe], session:
     """Replace sets, SOF map and predicted products by those of `plan`. Inside a transaction."""
     positions = {name: i for i, name in enumerate(recipes)}
     everything: list[tuple[FrameSet, int, str]] = [
-        *((run.frames, 1, "") for run in plan.runs.values()),
+        *((run.frames, 1, "; ".join(run.odd)) for run in plan.runs.values()),
         *((s.frames, 0, s.reason) for s in plan.stuck),
         *((s, 0, "no recipe of this version") for s in plan.unsupported),
     ]

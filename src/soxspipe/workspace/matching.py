@@ -114,10 +114,17 @@ def _slit_distance(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> float
 
 def remark(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> str:
     """What a reader should know of a calibration that serves in the place of another, or ""."""
-    have, need = calibration.first.slit, wanted.first.slit
-    if "slit" not in rule.same or have == need:
+    have, need = calibration.first, wanted.first
+    if "slit" not in rule.same or have.slit == need.slit:
         return ""
-    return f"no {rule.made_by} of {need}: that of {have} stands in"
+    if serves_as_well(rule.made_by, need.arm, need.slit, have.slit):
+        return ""
+    return f"no {rule.made_by} of {need.slit}: that of {have.slit} stands in"
+
+
+def serves_as_well(made_by: str, arm: str, slit: str, other: str) -> bool:
+    """True if a calibration through the `other` slit is declared to serve frames of `slit`."""
+    return any(r.made_by == made_by and r.stand_ins.get((arm, slit)) == other for r in POLICY)
 
 
 def ranked(rule: Rule, candidates: Iterable[FrameSet], wanted: FrameSet) -> list[FrameSet]:

@@ -11,7 +11,7 @@ from soxspipe.instrument.headers import FrameKind
 from soxspipe.io.sof import FileSet
 from soxspipe.recipes.recipe import Calibration, Input, Raw, Recipe
 from soxspipe.workspace.run_files import BAD_PIXEL_MAP, ProductFile, RawFile, recognised
-from soxspipe.workspace.run_leads import leads
+from soxspipe.workspace.run_leads import in_place_of_raw
 
 #: Frames that see no light: their slit does not matter.
 _DARK_KINDS = (FrameKind.BIAS, FrameKind.DARK)
@@ -59,7 +59,7 @@ def gather(recipe: Recipe, files: FileSet) -> Gathered:
     arms = sorted({f.info.arm for f in raw})
     if len(arms) > 1:
         raise _mixed(recipe, {"arm": _tally(raw, lambda f: f.info.arm)})
-    masters = [] if raw else leads(recipe, products)
+    masters = [] if raw else in_place_of_raw(recipe, products)
     if not raw and not masters:
         arms = sorted({f.category.rpartition("_")[2] for f in products})
         lead = "no raw frame is given" if recipe.raw_inputs() else "no product to work on is given"

@@ -11,7 +11,7 @@ from soxspipe.workspace.run_files import ProductFile, RawFile
 _MASTERS = {FrameKind.BIAS: ("CALIB", "BIAS", "IMAGE"), FrameKind.DARK: ("CALIB", "DARK", "IMAGE")}
 
 
-def leads(recipe: Recipe, products: Iterable[ProductFile]) -> list[RawFile]:
+def in_place_of_raw(recipe: Recipe, products: Iterable[ProductFile]) -> list[RawFile]:
     """Products that stand for raw frames, in order of time, with what their headers say of the frames
     they were made of: those of the recipe itself that it can combine; for a recipe that takes no raw
     frames, those of its first input.

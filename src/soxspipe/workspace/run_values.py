@@ -18,6 +18,7 @@ from soxspipe.io.provenance import Used, raw_files_of
 from soxspipe.recipes import darks
 from soxspipe.recipes.prepare import exposure_time
 from soxspipe.recipes.recipe import Calibration, Raw, Recipe
+from soxspipe.workspace.matching import serves_as_well
 from soxspipe.workspace.run_files import BAD_PIXEL_MAP, ProductFile
 from soxspipe.workspace.run_inputs import Gathered, takes_many
 
@@ -95,7 +96,12 @@ def flat_cards(gathered: Gathered) -> dict[str, tuple[Any, str]]:
         return {}
     other = ", ".join(sorted(slits - {need.slit}))
     how = f"of {other}, frames are of {need.slit}"
-    log.warning("the master flat is %s: the illumination along the slit may differ", how)
+    declared = all(serves_as_well("mflat", arm.name, need.slit, s) for s in slits - {need.slit})
+    log.log(
+        logging.INFO if declared else logging.WARNING,
+        "the master flat is %s: the illumination along the slit may differ",
+        how,
+    )
     return {
         "ESO PRO REC1 FLAT HOW": (how, "flat of another slit stands in"),
         "ESO PRO REC1 FLAT SLIT": (other, "slit of the master flat"),
