@@ -141,6 +141,12 @@ def _telescope(exposure: Exposure, air: Atmosphere) -> Cards:
             ("ESO SEQ CUMOFF X", exposure.slit_offset, "[arcsec] across the slit"),
             ("ESO SEQ CUMOFF Y", exposure.nod, "[arcsec] along the slit"),
         ]
+    if exposure.dpr[2].endswith("MAPPING"):  # the slit lies north to south
+        cards += [
+            ("ESO SEQ CUMOFF RA", exposure.slit_offset, "[arcsec]"),
+            ("ESO SEQ CUMOFF DEC", 0.0, "[arcsec]"),
+            ("ESO ADA POSANG", 0.0, "[deg]"),
+        ]
     if exposure.throw > 0.0:
         cards += [
             ("ESO SEQ NOD THROW", exposure.throw, "[arcsec]"),

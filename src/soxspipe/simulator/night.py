@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from soxspipe.errors import OutputError, SettingsError
 from soxspipe.instrument.arms import Binning
-from soxspipe.simulator import truth, truth_on_sky
+from soxspipe.simulator import truth, truth_on_sky, truth_whole
 from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import CosmicRays
 from soxspipe.simulator.exposure import Light, Night, illuminate, take
@@ -76,6 +76,7 @@ def simulate_night(
         for night, plan in work:
             truth.write_night(folder / "truth", night)
             frames += _write_all(folder, night, plan, progress, (len(frames), total))
+            truth_whole.write_templates(folder / "truth", plan, partners(plan))
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder}: {error.strerror or error}",

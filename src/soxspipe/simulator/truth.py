@@ -124,6 +124,7 @@ def write_night(folder: Path, night: Night) -> None:
         "BIAS": (detector.bias, -0.01, "electron"),
         "DARK": (detector.dark, -0.0002, "electron/s"),
         "RESPONSE": (detector.response, -0.0001, ""),
+        "LARGESCALE": (detector.large_scale, -0.0001, ""),
         "FLAGS": (detector.flags.astype("i2"), 0.0, ""),
     }
     images = []

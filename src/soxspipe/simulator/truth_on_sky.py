@@ -13,6 +13,7 @@ from soxspipe.simulator import ideal, scene
 from soxspipe.simulator.detector import CosmicRays
 from soxspipe.simulator.exposure import Light, Night
 from soxspipe.simulator.plan import Exposure
+from soxspipe.simulator.throughput import efficiency
 from soxspipe.simulator.truth import Columns, stacked, table
 
 _UNITS = {"wavelength": "nm", "bin_width": "nm", "slit": "arcsec", "x": "pixel", "y": "pixel"}
@@ -133,6 +134,7 @@ def _spectrum_of(taken: Taken, number: int, order: int) -> Columns:
         "x": x.astype("f4"),
         "y": y.astype("f4"),
         "ideal_snr_difference": difference,
+        "throughput": efficiency(night.arm, order, wavelength) * large_scale,
     }
 
 
