@@ -154,6 +154,7 @@ def write_images(folder: Path, taken: Taken) -> None:
     }
     images = [fits.PrimaryHDU()]
     continuum, lines = taken.night.sky_levels(taken.exposure)
+    images[0].header["EXPTIME"] = (taken.exposure.seconds, "[s]")
     images[0].header["SKYCONT"] = (continuum, "sky continuum over the usual")
     images[0].header["SKYLINES"] = (lines, "sky lines over the usual")
     for key, values in maps.items():
