@@ -18,7 +18,7 @@ def simulated(folder: Path, seed: int) -> Path:
     The folder is named after the version and the simulator's code, so that no night is older than what
     makes it.
     """
-    night = folder / f"seed{seed}-{soxspipe.__version__}-{_fingerprint()}"
+    night = folder / f"seed{seed}-{soxspipe.__version__}-{fingerprint()}"
     if not night.is_dir():
         aside = night.with_name(f"{night.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
@@ -27,8 +27,8 @@ def simulated(folder: Path, seed: int) -> Path:
     return night
 
 
-def _fingerprint() -> str:
-    """Changes with the code and the tables of the simulator and the instrument."""
+def fingerprint() -> str:
+    """Eight digits that change with the code and the tables of the simulator and the instrument."""
     root = Path(soxspipe.__file__).parent
     digest = hashlib.sha256()
     for package in ("simulator", "instrument"):

@@ -107,6 +107,12 @@ def _verdict(summaries: Iterable[Summary], *, lacking: bool = False) -> str:
     return "on average" if all(s.reached for s in every) else _yes(reached=False)
 
 
+def number(value: float, digits: int = 4) -> str:
+    """A figure in so many digits, small ones as powers of ten."""
+    small = 0.0 < abs(value) < 10.0 ** (1 - digits)
+    return f"{value:.1e}" if small else f"{value:.{digits}f}"
+
+
 def _name(quantity: str, frame: str) -> str:
     return f"{frame}: {quantity}" if frame else quantity
 
@@ -122,7 +128,8 @@ def _accuracy_by_arm(summaries: Sequence[Summary]) -> str:
         # masters and flats are of one arm, anything else is due of both
         missing = "none" if frame in _OF_BOTH_ARMS else ""
         values = [
-            f"{row[arm].mean:.3f} ({row[arm].worst:.3f})" if arm in row else missing for arm in arms
+            f"{number(row[arm].mean, 3)} ({number(row[arm].worst, 3)})" if arm in row else missing
+            for arm in arms
         ]
         goals = dict.fromkeys(str(row[arm].goal) for arm in arms if arm in row)
         body.append(
@@ -144,8 +151,8 @@ def _accuracy_table(summaries: Sequence[Summary]) -> str:
             s.arm,
             _name(s.quantity, s.frame),
             str(s.goal),
-            f"{s.mean:.4f}",
-            f"{s.worst:.4f}",
+            number(s.mean),
+            number(s.worst),
             s.nights,
             _verdict([s]) if s.goal else "",
         )

@@ -59,9 +59,29 @@ GOALS: Mapping[str, Goal | Mapping[str, Goal]] = {
     "map along slit, rms [px]": Goal(high=0.03),
     "order centres, rms [px]": {"VIS": Goal(high=0.005), "NIR": Goal(high=0.015)},
     "order edges, rms [px]": Goal(high=0.08),
-    "extracted / true, median": Goal(0.99, 1.01),
-    "S/N over ideal, median": Goal(low=0.9),
-    "pull width": Goal(0.9, 1.1),
+    "extracted / true, median": Goal(0.997, 1.003),
+    "S/N over ideal, median": Goal(low=0.98),
+    "S/N over ideal, worst order": Goal(low=0.95),
+    "pull width": Goal(0.95, 1.05),
+    "reduced chi2": Goal(0.95, 1.05),
+    "reduced chi2, worst order": Goal(0.95, 1.05),
+    "reduced chi2, sums of 10 bins": Goal(0.95, 1.05),
+    "share beyond 5 sigma": Goal(high=2e-5),
+    "merged, extracted / true, median": Goal(0.997, 1.003),
+    "merged, S/N over ideal": Goal(low=0.98),
+    "merged, reduced chi2": Goal(0.95, 1.05),
+    "merged, reduced chi2, sums of 10 bins": Goal(0.95, 1.05),
+    "merged, share beyond 5 sigma": Goal(high=2e-5),
+    "step at order joins over limit, worst": Goal(high=1.0),
+    "flux bias, faint object": Goal(-0.01, 0.01),
+    "flux lost, extended object": Goal(-0.02, 0.02),
+    "objects found over objects there": Goal(1.0, 1.0),
+    "sky residual over noise, in lines": Goal(high=1.05),
+    "sky residual over noise, between lines": Goal(high=1.01),
+    "sky model, median error in lines [sigma]": Goal(-0.05, 0.05),
+    "cosmic rays above 10 sigma, recall": Goal(low=0.98),
+    "good pixels lost to cosmic rays": Goal(high=1e-4),
+    "emission-line flux lost to cosmic rays": Goal(high=1e-3),
 }
 
 
@@ -74,6 +94,12 @@ class Figure:
     quantity: str
     value: float
     goal: Goal = NO_GOAL
+
+    @property
+    def text(self) -> str:
+        """The value in a few digits."""
+        small = 0.0 < abs(self.value) < 1e-3
+        return f"{self.value:.1e}" if small else f"{self.value:.4f}"
 
     @property
     def reached(self) -> bool:

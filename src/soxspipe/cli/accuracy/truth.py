@@ -95,6 +95,16 @@ class Truth:
         """(ny, nx) HOT and COLD pixels."""
         return self._detector["FLAGS"]
 
+    @property
+    def large_scale(self) -> np.ndarray:
+        """(ny, nx) the part of the response that varies over hundreds of pixels."""
+        return self._detector["LARGESCALE"]
+
+    def exposure_time(self, stem: str) -> float:
+        """Seconds of an exposure on sky."""
+        with fits.open(self.folder / f"{stem}_sky.fits") as hdus:
+            return float(hdus[0].header["EXPTIME"])
+
     def unlit(self, seconds: float) -> np.ndarray:
         """(ny, nx) e- of a noiseless frame without light: pedestal, bias pattern, dark current."""
         pedestal = float(self.parameters.get("pedestal_e", 0.0))

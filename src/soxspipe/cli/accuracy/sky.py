@@ -1,0 +1,73 @@
+"""Sky subtraction of single exposures against the noiseless sky."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from soxspipe.cli.accuracy.figure import Figure, figure
+from soxspipe.cli.accuracy.on_sky import LABELS
+from soxspipe.cli.accuracy.scene import Scene, line_masks, scene
+from soxspipe.cli.accuracy.statistics import spread
+from soxspipe.cli.accuracy.truth import Truth, raw_names
+from soxspipe.datamodel.frame import Frame
+from soxspipe.io.products import read_product
+
+#: The object's light in pixels that count is below this share of the noise.
+_DARK = 0.3
+#: Fewer pixels say nothing.
+_ENOUGH = 1000
+
+
+def single_exposures(
+    root: Path, truth: Truth, ending: str
+) -> Iterator[tuple[Path, str, Scene, str]]:
+    """Products of one exposure with that `ending`: file, label, scene, raw file."""
+    for folder, label in LABELS.items():
+        for path in sorted(root.glob(f"reduced/*/{folder}/*_{truth.arm.name}_*{ending}")):
+            names = list(dict.fromkeys(raw_names(fits.getheader(path))))
+            shown = [n for n in names if (truth.folder / _cosmics(n)).is_file()]
+            found = scene(truth, shown[0]) if len(shown) == 1 else None
+            if found is not None:
+                yield path, label, found, shown[0]
+
+
+def _cosmics(name: str) -> str:
+    return f"{name.removesuffix('.fits')}_cosmics.fits"
+
+
+def sky_figures(root: Path, truth: Truth) -> Iterator[Figure]:
+    """Figures of the sky-subtracted frames of one arm."""
+    for path, label, light, _ in single_exposures(root, truth, "_SKYSUB.fits"):
+        subtracted = read_product(path)
+        model = read_product(path.with_name(path.name.replace("_SKYSUB", "_SKYMODEL")))
+        lines, between = line_masks(truth, light.sky, light.noise, light.orders)
+        values = compare_sky(subtracted, model.data, light, lines, between)
+        for quantity, value in values.items():
+            yield figure(truth.arm.name, label, quantity, value)
+
+
+def compare_sky(
+    subtracted: Frame,
+    model: np.ndarray,
+    light: Scene,
+    lines: np.ndarray,
+    between: np.ndarray,
+) -> dict[str, float]:
+    """Scatter of what is left of the sky over the expected noise, and the model's error in units of it.
+
+    Pixels of objects, flagged, hit or defective ones are left out. Noise is that of the truth.
+    """
+    seen = (subtracted.flags == 0) & (light.hits == 0) & light.healthy & (light.orders > 0)
+    seen &= light.light < _DARK * light.noise
+    left = (subtracted.data - light.light) / light.noise
+    wrong = (model - light.sky) / light.noise
+    values = {}
+    for name, where in (("in lines", lines & seen), ("between lines", between & seen)):
+        if np.count_nonzero(where) < _ENOUGH:
+            continue
+        values[f"sky residual over noise, {name}"] = spread(left[where])
+        values[f"sky model, median error {name} [sigma]"] = float(np.median(wrong[where]))
+        values[f"sky model, scatter {name} [sigma]"] = spread(wrong[where])
+    return values
