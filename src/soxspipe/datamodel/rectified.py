@@ -8,7 +8,7 @@ import numpy as np
 from soxspipe.errors import InputError
 
 #: Bins along wavelength over which one set of correlation coefficients holds.
-CHUNK = 128
+CHUNK = 32
 
 
 @dataclass(frozen=True)

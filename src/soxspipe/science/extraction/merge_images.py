@@ -155,7 +155,7 @@ def _safe(throughput: np.ndarray) -> np.ndarray:
 
 
 def _correlation(parts: Sequence[ImagePart], sums: _Sums) -> np.ndarray:
-    """Mean of the parts' correlations, each with the variance that it brings into the chunk."""
+    """Mean of the parts' correlations, each with its part of the variance in the chunk."""
     tables = [part.image.correlation for part in parts]
     lags, width = (max(t.shape[i] for t in tables) for i in (1, 2))
     chunk = sums.grid.chunks
@@ -167,8 +167,8 @@ def _correlation(parts: Sequence[ImagePart], sums: _Sums) -> np.ndarray:
         own = np.where(
             some[at], sums.weighed(part, good=True)[0], sums.weighed(part, good=False)[0]
         )
-        # squared share of the weight, times the variance, which is one over the weight
-        share = (own / np.maximum(weight[at], 1e-300) ** 2).sum(axis=0)
+        # squared weight over the total, times the variance, is the weight: own**2 / own
+        share = (own / np.where(weight[at] > 0, weight[at], 1.0)).sum(axis=0)
         first = int(chunk[at[1]][0])
         sizes = np.bincount(part.image.grid.chunks, share, len(table))
         edge = (width - table.shape[2]) // 2

@@ -62,7 +62,8 @@ def lay(
     chunks = (chunk_offset + shape[1] - 1) // CHUNK + 1
     sums, bits = np.zeros((6, *shape)), np.zeros(shape, dtype="u2")
     lags = np.zeros((chunks, max(k, 1), 2 * max(m, 1) - 1))
-    _lay(u, v, place, values, good, flags.astype("u2"), sums, bits, lags, chunk_offset, least)
+    chunk = np.arange(chunk_offset, chunk_offset + shape[1]) // CHUNK
+    _lay(u, v, place, values, good, flags.astype("u2"), sums, bits, lags, chunk, least)
     return Laid(*sums[:5], bits, sums[5], lags)
 
 
@@ -98,7 +99,7 @@ def _below(u0, v0, u1, v1, patch, rows, columns):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def _lay(u, v, place, values, good, flags, sums, bits, lags, chunk_offset, least):  # type: ignore[no-untyped-def]
+def _lay(u, v, place, values, good, flags, sums, bits, lags, chunk, least):  # type: ignore[no-untyped-def]
     """The loop of `lay`, pixel after pixel; `sums` are light, sky, variance, good, every, square."""
     middle = lags.shape[2] // 2
     patch = np.zeros((middle + 1, lags.shape[1]))
@@ -133,4 +134,4 @@ def _lay(u, v, place, values, good, flags, sums, bits, lags, chunk_offset, least
                     sums[3, y, x] += covered
                 for jj in range(rows):
                     for ii in range(i, columns):
-                        lags[(x + chunk_offset) // CHUNK, ii - i, middle + jj - j] += share * patch[jj, ii] / area
+                        lags[chunk[x], ii - i, middle + jj - j] += share * patch[jj, ii] / area
