@@ -135,6 +135,18 @@ class soxs_stare(base_recipe):
     variants = ("stare_std",)
 
 
+class soxs_straighten(base_recipe):
+    """Orders straightened to images of wavelength times slit."""
+
+    recipe = "straighten"
+
+
+class soxs_extract(base_recipe):
+    """Spectra extracted again, at slit positions and apertures of your choice."""
+
+    recipe = "extract"
+
+
 def _error(outcome: RunOutcome) -> errors.SoxspipeError:
     """The error a run ended with."""
     kinds: tuple[type[errors.SoxspipeError], ...] = (

@@ -14,6 +14,8 @@ RECIPES = {
     "spat_solution": "full dispersion solution and pixel map, from a multi-pinhole arc",
     "stare_std": "standard star in stare mode",
     "stare": "science in stare mode",
+    "straighten": "orders straightened to images of wavelength times slit",
+    "extract": "extract again, at slit positions and apertures of your choice",
 }
 #: Other spellings.
 ALIASES = {"disp_sol": "disp_solution", "spat_sol": "spat_solution"}

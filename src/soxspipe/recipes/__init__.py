@@ -20,6 +20,8 @@ MODULES = {
     "spat_solution": "spat_solution",
     "stare_std": "stare",
     "stare": "stare",
+    "straighten": "straighten",
+    "extract": "extract",
 }
 
 

@@ -13,6 +13,7 @@ from soxspipe.settings.blocks import (
 from soxspipe.settings.declared import (
     BLOCKS,
     DispSolutionSettings,
+    ExtractSettings,
     MbiasSettings,
     MdarkSettings,
     MflatSettings,
@@ -20,6 +21,7 @@ from soxspipe.settings.declared import (
     SpatSolutionSettings,
     StareSettings,
     StareStdSettings,
+    StraightenSettings,
 )
 from soxspipe.settings.options import ARMS, Options, Range, RecipeSettings, block, by_arm, option
 from soxspipe.settings.reading import SettingsFile, check_settings, read_settings
@@ -30,6 +32,7 @@ __all__ = [
     "BackgroundSubtraction",
     "DetectContinuum",
     "DispSolutionSettings",
+    "ExtractSettings",
     "GeneralSettings",
     "MbiasSettings",
     "MdarkSettings",
@@ -43,6 +46,7 @@ __all__ = [
     "SpatSolutionSettings",
     "StareSettings",
     "StareStdSettings",
+    "StraightenSettings",
     "block",
     "by_arm",
     "check_settings",

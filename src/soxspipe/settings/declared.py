@@ -218,6 +218,34 @@ class StareStdSettings(_StareBase):
     )
 
 
+class StraightenSettings(RecipeSettings):
+    """Orders straightened to images of wavelength times slit."""
+
+    straighten_grid_res_wavelength: float = option(
+        "step along wavelength [nm]; 0: that of merged spectra", 0.0, underscores=True, ge=0
+    )
+    straighten_grid_res_split: float = option(
+        "step along the slit [arcsec]; 0: that of the pixels", 0.0, underscores=True, ge=0
+    )
+
+
+class ExtractSettings(RecipeSettings):
+    """Spectra extracted again, at slit positions and apertures of your choice."""
+
+    slit_positions: tuple[float, ...] = option(
+        "slit positions to extract at, the first five [arcsec]; without any, the brightest object", ()
+    )
+    apertures: tuple[float, ...] = option(
+        "full widths of the boxcar, one for all or one for each position [arcsec]", (4.2,)
+    )
+    profile_poly_order: int = option(
+        "degree of the spatial profile along dispersion", 2, ge=0, le=9
+    )
+    clipping_sigma: float = option(
+        "rejection limit of a pixel against the profile [sigma]", 5.0, gt=0
+    )
+
+
 #: Block name in the settings file -> its class, in the order of the cascade.
 BLOCKS: dict[str, type[RecipeSettings]] = {
     "soxs-mbias": MbiasSettings,
@@ -228,4 +256,6 @@ BLOCKS: dict[str, type[RecipeSettings]] = {
     "soxs-spat-solution": SpatSolutionSettings,
     "soxs-stare-std": StareStdSettings,
     "soxs-stare": StareSettings,
+    "soxs-straighten": StraightenSettings,
+    "soxs-extract": ExtractSettings,
 }

@@ -27,7 +27,7 @@ class Gathered:
 
     first           the earliest frame that the recipe is about (no lamp-off frame): names the
                     products, lends its header; where masters are combined without raw frames, the
-                    earliest of them
+                    earliest of them; where a product is worked on, that
     bad_pixel_map   map of the detector's defects, if the SOF names one
     """
 
@@ -86,8 +86,8 @@ def _by_time(file: RawFile) -> tuple[float, str]:
 
 
 def _masters(recipe: Recipe, products: Iterable[ProductFile]) -> list[RawFile]:
-    """Products of the recipe itself that can be combined without raw frames, in order of time, with
-    what their headers say of the frames they were made of.
+    """Products that a run without raw frames is about, in order of time, with what their headers say of
+    the frames they were made of: those of the recipe itself that can be combined, and those that lead.
     """
     kinds = {FrameKind.BIAS: "BIAS", FrameKind.DARK: "DARK"}
     own = [
@@ -99,13 +99,35 @@ def _masters(recipe: Recipe, products: Iterable[ProductFile]) -> list[RawFile]:
     found = []
     for file in products:
         kind = next((kinds[k] for k in recipe.type_codes if k in kinds), "")
-        if not kind or file.category.rpartition("_")[0] not in own:
+        facts = [("CATG", "CALIB"), ("TYPE", kind), ("TECH", "IMAGE")]
+        if _leads(recipe, file):
+            facts = [("CATG", "SCIENCE"), ("TYPE", "OBJECT")]
+        elif not kind or file.category.rpartition("_")[0] not in own:
             continue
         header = Header([c for c in file.header.cards if not c.keyword.startswith("ESO PRO ")])
-        for key, value in (("CATG", "CALIB"), ("TYPE", kind), ("TECH", "IMAGE")):
+        for key, value in facts:
             header[f"HIERARCH ESO DPR {key}"] = value
         found.append(RawFile(file.path, observation_info(header, file.path.name), header))
     return sorted(found, key=_by_time)
+
+
+def _leads(recipe: Recipe, file: ProductFile) -> bool:
+    """True for a product that the run can be about."""
+    arm = str(file.header.get("ESO SEQ ARM", "")).strip().upper()
+    item = _wanted(recipe, arm, file.category)
+    return item is not None and isinstance(item.marker, Calibration) and item.marker.leads
+
+
+def _wanted(recipe: Recipe, arm: str, category: str) -> Input | None:
+    """The input that takes a product of that category, None if there is none."""
+    tags = {f"{i.marker.tag}_{arm}": i for i in recipe.calibrations(arm) if _tag(i)}
+    anything = next((i for i in recipe.calibrations(arm) if not _tag(i)), None)
+    foreign = category.rpartition("_")[2] in {"VIS", "NIR"} - {arm}
+    return tags.get(category, None if foreign else anything)
+
+
+def _tag(item: Input) -> str:
+    return item.marker.tag if isinstance(item.marker, Calibration) else ""
 
 
 def _distribute_raw(
@@ -148,7 +170,7 @@ def _distribute_products(
     found: dict[str, tuple[ProductFile, ...]] = {}
     problems = []
     for file in products:
-        item = wanted.get(file.category)
+        item = _wanted(recipe, arm, file.category)
         if item is None:
             problems.append(f"not wanted: {file.path.name} ({file.category or 'no category'})")
             continue
@@ -231,6 +253,8 @@ def needs(recipe: Recipe, arm: str) -> list[str]:
 
 def _in_words(item: Input, arm: str) -> str:
     marker = item.marker
+    if isinstance(marker, Calibration) and not marker.tag:
+        return "an image of orders, made by whatever recipe"
     if isinstance(marker, Raw):
         kinds = " or ".join(marker.kinds)
         return f"{marker.least} or more {kinds}" if marker.least else f"if you like: {kinds}"

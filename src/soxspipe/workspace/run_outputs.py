@@ -91,13 +91,14 @@ def write_prepared(
             )
             header = product_header(raw.header, own, tech=raw.info.dpr_tech)
             header["HIERARCH ESO PRO TYPE"] = "PREPARED"
-            path = target.folder / f"{_without_suffix(raw.info.file)}_pre.fits"
+            path = target.folder / f"{without_suffix(raw.info.file)}_pre.fits"
             stage.write(path, product_bytes(path, prepared(raw, arm), header))
             paths.append(path)
     return paths
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """A file name without its FITS suffix."""
     ending = next((s for s in sorted(FITS_SUFFIXES, key=len, reverse=True) if name.endswith(s)), "")
     return name.removesuffix(ending)
 

@@ -77,7 +77,7 @@ def load(
                     named, _seconds(gathered, frames), _bias(values)
                 )
             values[item.name] = _as_declared(hints[item.name], products)
-            if item.marker.made_by == recipe.name:
+            if item.marker.made_by == recipe.name or item.marker.leads:
                 used += [raw for f in files for raw in raw_files_of(f.header)]
     calibrations = [*gathered.products, *([defects] if gathered.bad_pixel_map is None else [])]
     taken = tuple(Used(c.path.name, c.category, c.datamd5) for c in calibrations if c)

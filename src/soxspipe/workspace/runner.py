@@ -34,6 +34,7 @@ from soxspipe.workspace.run_outputs import (
     refuse_to_eat,
     refuse_to_replace,
     use_no_screen,
+    without_suffix,
     write_prepared,
     write_products,
 )
@@ -229,8 +230,12 @@ def _settings(
 
 
 def _stem(recipe: Recipe, gathered: Gathered) -> str:
-    """Name of the SOF that `prep` would have written; of masters combined, with an ending."""
+    """Name of the SOF that `prep` would have written; of masters combined, with an ending. Recipes that
+    `prep` does not plan name their products after what they work on.
+    """
     info, arm = gathered.first.info, gathered.arm
+    if info.kind not in recipe.type_codes:  # no SOF that `prep` writes: named after its input
+        return without_suffix(gathered.first.path.name)
     assert info.kind is not None
     stem = sof_stem(
         start=info.date_obs,
