@@ -62,6 +62,8 @@ def test_errors_are_raised(biases):
         "soxs_mflat",
         "soxs_spatial_solution",
         "soxs_stare",
+        "soxs_straighten",
+        "soxs_extract",
     ],
 )
 def test_every_class_stands_for_a_recipe(name):

@@ -146,7 +146,7 @@ def _extracted(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> list[Extr
             )
         return [
             extract_steps.from_image(image, orders, target, width, settings)
-            for target, width in _wanted(orders, settings)
+            for target, width in _wanted(extract_steps.find_in_image(image), settings)
         ]
     assert inputs.frame is not None
     if inputs.pixel_map is None:
@@ -160,12 +160,12 @@ def _extracted(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> list[Extr
     orders = extract_steps.orders_of(inputs.frame, pixels)
     return [
         extract_steps.from_frame(inputs.frame, orders, lamp, target, width, settings, arm)
-        for target, width in _wanted(orders, settings)
+        for target, width in _wanted(extract_steps.find(orders), settings)
     ]
 
 
 def _wanted(
-    orders: extract_steps.Orders, settings: ExtractSettings
+    brightest: extract_steps.Target, settings: ExtractSettings
 ) -> list[tuple[extract_steps.Target, float]]:
     """Target and width of the aperture of each object."""
     positions, widths = settings.slit_positions[:MOST], settings.apertures
@@ -176,7 +176,6 @@ def _wanted(
             f"{len(widths)} apertures are given for {len(settings.slit_positions)} slit positions",
             hint="give one width above zero for all, or one for each position",
         )
-    brightest = extract_steps.find(orders)
     if not positions:
         if brightest.found is None:
             log.warning("no object was found on the slit; what is extracted is its middle")
@@ -192,7 +191,7 @@ def _figure(found: Extracted, arm: Arm):  # type: ignore[no-untyped-def]
 
 
 def _position(found: Extracted) -> float:
-    return found.target.found.position if found.target.found else 0.0
+    return extract_steps.position_of(found.target)
 
 
 def _cards(found: Extracted) -> dict[str, tuple[float, str]]:

@@ -15,8 +15,9 @@ from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import Orders, OrderState
 from soxspipe.recipes.slit_sky import Target
 from soxspipe.science.detector.noise import NoiseModel
-from soxspipe.science.extraction import merge, slit_sums
+from soxspipe.science.extraction import merge, objects, slit_sums
 from soxspipe.science.extraction.objects import Found
+from soxspipe.science.extraction.slit_cells import slit_cells
 from soxspipe.settings import ExtractSettings
 
 #: FWHM (arcsec) and significance with which objects are looked for.
@@ -89,15 +90,35 @@ def find(orders: Orders) -> Target:
     )
 
 
+def find_in_image(image: RectifiedSpectrum) -> Target:
+    """The brightest object of a rectified image and its trace."""
+    cells = {1: slit_cells(image, chunks=PIECES * slit_sky.CHUNKS)}
+    slit, collapsed, error = objects.collapse_all(cells)
+    found = objects.find(slit, collapsed, error, significance=SIGNIFICANCE, fwhm=FWHM)
+    trace = objects.Trace((1.0, 2.0), np.array([0.0]), {})
+    if found:
+        trace = objects.trace(cells, found[0], degree=4, clip_sigma=4.0, clip_rounds=5)
+    return Target(found[0] if found else None, trace, tuple(found), slit, collapsed, error)
+
+
+def position_of(target: Target) -> float:
+    """Slit position (arcsec) of an object: mean of its trace where it was measured."""
+    measured = [w for w, _, _ in target.trace.samples.values()]
+    wavelength = np.concatenate(measured) if measured else np.empty(0)
+    where = wavelength if wavelength.size else np.array(target.trace.domain)
+    return float(np.mean(target.trace.at(where)))
+
+
 def placed(brightest: Target, position: float) -> Target:
-    """An object at a given slit position; its trace bends as that of the brightest object."""
+    """An object at a given slit position; its trace bends as that of the brightest object,
+    as light of all objects is dispersed alike by the atmosphere."""
     near = [f for f in brightest.others if abs(f.position - position) < f.fwhm]
     fwhm = near[0].fwhm if near else (brightest.found.fwhm if brightest.found else FWHM)
     coefficients = np.array(brightest.trace.coefficients)
-    coefficients[0] += position - (brightest.found.position if brightest.found else 0.0)
+    coefficients[0] += position - position_of(brightest)
     found = Found(position, fwhm, near[0].significance if near else 0.0)
     return replace(
-        brightest, found=found, trace=replace(brightest.trace, coefficients=coefficients, samples={})
+        brightest, found=found, trace=replace(brightest.trace, coefficients=coefficients)
     )
 
 
