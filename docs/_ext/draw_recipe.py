@@ -145,7 +145,9 @@ def _plots(recipe: Recipe) -> str:
 
 def _names(recipe: Recipe) -> str:
     if not recipe.type_codes:
-        return "It is run by hand: `soxspipe prep` writes no SOF for it, files can be named directly."
+        return (
+            "It is run by hand: `soxspipe prep` writes no SOF for it, files can be named directly."
+        )
     stems = ", ".join(_code(code) for code in dict.fromkeys(recipe.type_codes.values()))
     return f"The type field of its SOF names is {stems}."
 

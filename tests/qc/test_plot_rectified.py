@@ -1,6 +1,7 @@
 """The 2-D quick-look shows every bin, in a small file, and stands missing data."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_strips_show_the_whole_spectrum_once(arm):
     assert len(limits) >= 11
     assert limits[0][0] == pytest.approx(13000 * 0.06, abs=0.04)
     assert limits[-1][1] == pytest.approx((13000 + 19999) * 0.06, abs=0.04)
-    for (_, end), (start, _) in zip(limits[:-1], limits[1:], strict=True):
+    for (_, end), (start, _) in pairwise(limits):
         assert end == pytest.approx(start, abs=1e-6)
     assert 0 < pdf_size(figure) < 400_000
 

@@ -194,8 +194,8 @@ NEEDED = {
     },
 }
 NEEDED["stare_std"] = NEEDED["stare"]
-NEEDED["straighten"] = dict.fromkeys(ARMS, {"DISP_IMAGE"})
-NEEDED["extract"] = dict.fromkeys(ARMS, set())
+NEEDED["straighten"] = {arm: {"DISP_IMAGE"} for arm in ARMS}
+NEEDED["extract"] = {arm: set() for arm in ARMS}
 
 
 @pytest.mark.parametrize("arm", ARMS)

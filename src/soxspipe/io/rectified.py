@@ -72,10 +72,16 @@ def _hdus(image: RectifiedImage, ending: str) -> list[fits.ImageHDU]:
         if name in ("FLUX", "ERRS", "SKY"):
             hdu.header["BUNIT"] = (image.unit, "per bin that is covered wholly")
         if name in ("FLUX", "ERRS"):
-            hdu.header["NOISEFAC"] = (round(image.noise_factor, 4), "true over naive error of a large sum")
+            hdu.header["NOISEFAC"] = (
+                round(image.noise_factor, 4),
+                "true over naive error of a large sum",
+            )
         if name == "QUAL":
             for flag, bit in PixelFlag.__members__.items():
-                hdu.header[f"FLAG{int(bit)}"] = (flag, f"meaning of bit {int(bit).bit_length() - 1}")
+                hdu.header[f"FLAG{int(bit)}"] = (
+                    flag,
+                    f"meaning of bit {int(bit).bit_length() - 1}",
+                )
         found.append(hdu)
     table = fits.ImageHDU(np.ascontiguousarray(image.correlation), name=f"CORR{ending}")
     table.header["COMMENT"] = "Mean correlation of the noise of two bins that lie apart by"
@@ -109,7 +115,11 @@ def _read(
     step, slit_step = float(header["CDELT1"]), float(header["CDELT2"])
     ny, nx = images["flux"].shape
     grid = Grid(
-        round(header["CRVAL1"] / step), step, round(header["CRVAL2"] / slit_step), slit_step, (ny, nx)
+        round(header["CRVAL1"] / step),
+        step,
+        round(header["CRVAL2"] / slit_step),
+        slit_step,
+        (ny, nx),
     )
     table = hdus[correlation or f"CORR{ending}"].data
     return kind(grid=grid, correlation=table, unit=str(header["BUNIT"]), **images)

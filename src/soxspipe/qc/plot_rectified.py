@@ -66,18 +66,11 @@ def _strip(panel: "Axes", image: RectifiedImage, part: slice, label: str = "") -
     _, high = style.robust_limits(seen, 0.5, 99.5)
     top = max(high, _NOISE * noise)
     drawing.show(panel, usable, (-_NOISE * noise, top), softening=2.0 * noise, most=most)
-    picture = panel.images[0]
+    picture, step = panel.images[0], (step_y * grid.slit_step, step_x * grid.step)
     low = grid.wavelength[part.start] - 0.5 * grid.step
     bottom = grid.slit[0] - 0.5 * grid.slit_step
-    shape = picture.get_array().shape
-    picture.set_extent(
-        (
-            low,
-            low + shape[1] * step_x * grid.step,
-            bottom,
-            bottom + shape[0] * step_y * grid.slit_step,
-        )
-    )
+    rows, columns = seen.shape
+    picture.set_extent((low, low + columns * step[1], bottom, bottom + rows * step[0]))
     panel.set_xlim(low, low + flux.shape[1] * grid.step)
     panel.set_ylim(bottom, grid.slit[-1] + 0.5 * grid.slit_step)
     panel.tick_params(labelsize=7, direction="out", pad=1.5, length=2)
@@ -104,7 +97,7 @@ def _lower(panels: "list[Axes]", *, dy: float) -> None:
     """Move panels down by `dy` inches: they have titles, strips have none."""
     for panel in panels:
         box = panel.get_position()
-        shift = dy / panel.figure.get_figheight()
+        shift = dy * box.height / drawing.inches(panel)[0]
         panel.set_position((box.x0, box.y0 - 0.2 * shift, box.width, box.height - 0.8 * shift))
 
 

@@ -46,7 +46,12 @@ def _products() -> tuple[Product, ...]:
         for label, suffix, category, meaning in (
             ("EXTRACTED_MERGED_TABLE", "_EXTRACTED_MERGED", "SCI_SLIT_FLUX", "merged spectrum"),
             ("EXTRACTED_BOXCAR_TABLE", "_EXTRACTED_BOXCAR", "", "merged sum over the aperture"),
-            ("EXTRACTED_ORDERS_TABLE", "_EXTRACTED_ORDERS", "SCI_ORDERS_FLUX", "spectra of the orders"),
+            (
+                "EXTRACTED_ORDERS_TABLE",
+                "_EXTRACTED_ORDERS",
+                "SCI_ORDERS_FLUX",
+                "spectra of the orders",
+            ),
         ):
             found.append(
                 Product(
@@ -141,9 +146,7 @@ def _extracted(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> list[Extr
     if inputs.image is not None:
         image, orders = inputs.image, extract_steps.pieces_of(inputs.image)
         if not orders:
-            raise DataError(
-                "the image holds no known bin", hint="look at the frame it was made of"
-            )
+            raise DataError("the image holds no known bin", hint="look at the frame it was made of")
         return [
             extract_steps.from_image(image, orders, target, width, settings)
             for target, width in _wanted(extract_steps.find_in_image(image), settings)

@@ -111,7 +111,8 @@ def position_of(target: Target) -> float:
 
 def placed(brightest: Target, position: float) -> Target:
     """An object at a given slit position; its trace bends as that of the brightest object,
-    as light of all objects is dispersed alike by the atmosphere."""
+    as light of all objects is dispersed alike by the atmosphere.
+    """
     near = [f for f in brightest.others if abs(f.position - position) < f.fwhm]
     fwhm = near[0].fwhm if near else (brightest.found.fwhm if brightest.found else FWHM)
     coefficients = np.array(brightest.trace.coefficients)
@@ -134,9 +135,7 @@ def from_frame(
     """One object from the pixels of a sky-subtracted frame. width : of the boxcar, arcsec."""
     one = np.ones(frame.shape, dtype="f4")
     ready = SlitFrame(frame, _AsWritten(frame.variance, one, one), np.zeros(frame.shape))
-    model = slit_object.model_object(
-        orders, target, degree=settings.profile_poly_order, fwhm=FWHM
-    )
+    model = slit_object.model_object(orders, target, degree=settings.profile_poly_order, fwhm=FWHM)
     scale = float(np.median(np.concatenate([o.pixels.area for o in orders.values()])))
     options = slit_extract.ExtractionSettings(width / scale, settings.clipping_sigma**2)
     spectra = slit_extract.extract(ready, orders, target, model, lamp, options, arm)
@@ -146,9 +145,14 @@ def from_frame(
             for n, s in spectra.orders.items()
         }
     )
-    limits = (min(o.full[0] for o in arm.orders.values()), max(o.full[1] for o in arm.orders.values()))
-    merged = [merge.orders(s, step=arm.merged_step, limits=limits) for s in (spectra, boxes)]
-    return Extracted(target, width, model, *merged, spectra, 1.0)
+    limits = (
+        min(o.full[0] for o in arm.orders.values()),
+        max(o.full[1] for o in arm.orders.values()),
+    )
+    optimal, boxcar = (
+        merge.orders(s, step=arm.merged_step, limits=limits) for s in (spectra, boxes)
+    )
+    return Extracted(target, width, model, optimal, boxcar, spectra, 1.0)
 
 
 def from_image(
@@ -159,9 +163,7 @@ def from_image(
     settings: ExtractSettings,
 ) -> Extracted:
     """One object from a rectified image. orders : from `pieces_of`; width : of the boxcar, arcsec."""
-    model = slit_object.model_object(
-        orders, target, degree=settings.profile_poly_order, fwhm=FWHM
-    )
+    model = slit_object.model_object(orders, target, degree=settings.profile_poly_order, fwhm=FWHM)
     share = np.zeros(image.grid.shape)
     for n, order in orders.items():
         share.ravel()[order.pixels.index] = model.share[n]
@@ -169,8 +171,9 @@ def from_image(
     optimal = slit_sums.optimal_sums(image, share, inside, clip=settings.clipping_sigma)
     box = slit_sums.box_sums(image, share, inside)
     factor = float(np.median(optimal.factor[np.isfinite(optimal.flux)])) if orders else 1.0
-    spectra = [_spectrum(image, sums) for sums in (optimal, box)]
-    return Extracted(target, width, model, *spectra, None, factor)
+    return Extracted(
+        target, width, model, _spectrum(image, optimal), _spectrum(image, box), None, factor
+    )
 
 
 def _spectrum(image: RectifiedSpectrum, sums: slit_sums.SlitSums) -> Spectrum:

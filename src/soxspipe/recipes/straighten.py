@@ -1,8 +1,9 @@
 """straighten: orders become images of wavelength times slit position."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ _SPECTRAL = tuple(k for k in FrameKind if k not in (FrameKind.BIAS, FrameKind.DA
 
 METRICS = (
     Metric("FLUX RATIO", "", "1 minus what the images lack of the pixels' light, over its size"),
-    Metric("BINS FILLED", "", "part of the bins inside the slit that hold good data, all and per order"),
+    Metric(
+        "BINS FILLED", "", "part of the bins inside the slit that hold good data, all and per order"
+    ),
     Metric("NOISE FACTOR", "", "true error of large sums over the naive one, all and per order"),
     Metric("N ORDERS", "", "orders straightened"),
 )
@@ -78,7 +81,8 @@ class Inputs:
     type_codes={},
 )
 def straighten(inputs: Inputs, settings: StraightenSettings, arm: Arm) -> Result:
-    """Straighten the orders of one frame: any image product (sky-subtracted, sky model, ...) or a raw frame.
+    """Straighten the orders of one frame: any image product (sky-subtracted, sky model, ...) or a raw
+    frame.
 
     Light is shared among bins by the exact overlap of pixels with them. With a master flat in the SOF,
     whose lamp tells how orders compare, they are joined to one image as well.
@@ -103,7 +107,7 @@ def straighten(inputs: Inputs, settings: StraightenSettings, arm: Arm) -> Result
         "NOISE FACTOR": float(np.median(list(factors.values()))),
         "N ORDERS": len(filled),
     }
-    products = {"RECTIFIED_ORDERS": orders}
+    products: dict[str, Any] = {"RECTIFIED_ORDERS": orders}
     figures = {"RECTIFIED_QUICKLOOK": lambda: plot_rectified.orders(orders, arm, title)}
     if inputs.flat is not None:
         merged = rectified_steps.joined([made], inputs.flat.lamp)
@@ -151,7 +155,7 @@ def _filled(image: RectifiedImage) -> float:
     return float(window.mean()) if window.size else float("nan")
 
 
-def _flux_ratio(images: dict[int, RectifiedImage], values: dict[int, Values]) -> float:
+def _flux_ratio(images: Mapping[int, RectifiedImage], values: Mapping[int, Values]) -> float:
     """Sum of images over sum of good pixels, in a way that stands sums near zero."""
     total = lacking = 0.0
     for n, image in images.items():

@@ -233,7 +233,8 @@ class ExtractSettings(RecipeSettings):
     """Spectra extracted again, at slit positions and apertures of your choice."""
 
     slit_positions: tuple[float, ...] = option(
-        "slit positions to extract at, the first five [arcsec]; without any, the brightest object", ()
+        "slit positions to extract at, the first five [arcsec]; without any, the brightest object",
+        (),
     )
     apertures: tuple[float, ...] = option(
         "full widths of the boxcar, one for all or one for each position [arcsec]", (4.2,)

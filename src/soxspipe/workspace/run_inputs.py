@@ -120,7 +120,7 @@ def _leads(recipe: Recipe, file: ProductFile) -> bool:
 
 def _wanted(recipe: Recipe, arm: str, category: str) -> Input | None:
     """The input that takes a product of that category, None if there is none."""
-    tags = {f"{i.marker.tag}_{arm}": i for i in recipe.calibrations(arm) if _tag(i)}
+    tags = {f"{_tag(i)}_{arm}": i for i in recipe.calibrations(arm) if _tag(i)}
     anything = next((i for i in recipe.calibrations(arm) if not _tag(i)), None)
     foreign = category.rpartition("_")[2] in {"VIS", "NIR"} - {arm}
     return tags.get(category, None if foreign else anything)

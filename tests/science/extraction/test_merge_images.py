@@ -76,7 +76,9 @@ def test_orders_join_without_a_step(orders):
     merged = merge_images(parts_of(orders, light))
     middle = slice(10, 36)
     level = merged.flux[middle].mean(axis=0)
-    truth = continuum(merged.wavelength) * 0.06 * 0.25 / 12.0 * best_blaze(orders, merged.wavelength)
+    truth = (
+        continuum(merged.wavelength) * 0.06 * 0.25 / 12.0 * best_blaze(orders, merged.wavelength)
+    )
     # a bin or two from the ends of the orders, where the blaze of the tests is cut off
     inside = np.zeros(len(truth), dtype=bool)
     for low, high in ((1003, 1050), (1063, 1087)):
@@ -129,9 +131,7 @@ def test_two_exposures_are_brought_together(orders):
     """A star at -2 and at +2 arcsec, as after nodding: one star, with half of the variance."""
     parts, one = [], []
     for position in (-2.0, 2.0):
-        light = {
-            n: seen(p, continuum, gaussian_share(p, position, 1.0)) for n, p in orders.items()
-        }
+        light = {n: seen(p, continuum, gaussian_share(p, position, 1.0)) for n, p in orders.items()}
         constant = {n: np.full(len(v), 9.0) for n, v in light.items()}
         found = parts_of(orders, light, constant, slit_offset=-position)
         parts += found

@@ -9,7 +9,14 @@ from soxspipe.datamodel.frame import PixelFlag
 from soxspipe.errors import DataError
 from soxspipe.science.extraction.pixel_corners import corners
 from soxspipe.science.extraction.rectify import Values, pixel_scale, rectify
-from tests.science.extraction.one_order import SCALE, STEP, gaussian_share, lines, noisy, order_pixels
+from tests.science.extraction.one_order import (
+    SCALE,
+    STEP,
+    gaussian_share,
+    lines,
+    noisy,
+    order_pixels,
+)
 
 N = 300
 GRID = {"columns": N, "step": 0.06, "slit_step": 0.25}
@@ -80,7 +87,8 @@ def test_a_boxcar_is_that_of_the_detector(curved):
     on_detector = np.clip((high - curved.slit) / SCALE + 0.5, 0, 1)
     on_detector = np.minimum(on_detector, np.clip((curved.slit - low) / SCALE + 0.5, 0, 1))
     rows = np.minimum(
-        np.clip((high - image.slit) / 0.25 + 0.5, 0, 1), np.clip((image.slit - low) / 0.25 + 0.5, 0, 1)
+        np.clip((high - image.slit) / 0.25 + 0.5, 0, 1),
+        np.clip((image.slit - low) / 0.25 + 0.5, 0, 1),
     )
     summed = (rows[:, None] * np.nan_to_num(image.flux)).sum(axis=0)
     blocks = np.arange(1003.0, 1027.1, 3.0)
@@ -103,7 +111,9 @@ def test_errors_of_bins_and_of_blocks_are_true(curved):
     rng = np.random.default_rng(3)
     expected = curved.area * 300.0 + star(curved)
     pulls, single = [], []
-    blocks = [(slice(a, a + 9), slice(b, b + w)) for a in (8, 20, 30) for w in (7, 40) for b in (60, 150)]
+    blocks = [
+        (slice(a, a + 9), slice(b, b + w)) for a in (8, 20, 30) for w in (7, 40) for b in (60, 150)
+    ]
     for _ in range(80):
         data, variance = noisy(rng, expected)
         flags = np.zeros(len(data), dtype="u2")

@@ -62,7 +62,10 @@ def test_flux_and_errors_are_true(pixels):
     for _ in range(60):
         data, variance = noisy(rng, light)
         image = image_of(pixels, data, variance)
-        found = {"optimal": optimal_sums(image, share, inside), "box": box_sums(image, share, inside)}
+        found = {
+            "optimal": optimal_sums(image, share, inside),
+            "box": box_sums(image, share, inside),
+        }
         for name, sums in found.items():
             off = (sums.flux - perfect[name].flux)[60:-60]
             error = np.sqrt(sums.variance)[60:-60]
@@ -84,7 +87,10 @@ def test_flux_is_that_of_the_star(pixels):
     inside = aperture(image, np.full(image.grid.shape[1], CENTRE), 5.0)
     known = slice(60, -60)
     expected = 400.0 * 0.06 / STEP
-    for sums in (optimal_sums(image, share_of(image), inside), box_sums(image, share_of(image), inside)):
+    for sums in (
+        optimal_sums(image, share_of(image), inside),
+        box_sums(image, share_of(image), inside),
+    ):
         assert np.median(sums.flux[known]) == pytest.approx(expected, rel=3e-3)
         line = np.sum(sums.flux[known] - expected)
         assert line == pytest.approx(5000.0 * 2.0 * np.sqrt(2 * np.pi), rel=1e-2)
@@ -97,7 +103,10 @@ def test_bad_bins_do_no_harm(pixels):
     hit = (np.abs(pixels.bin - 200.0) < 1.5) & (np.abs(pixels.slit - 1.0) < 0.5)
     flags = np.where(hit, PixelFlag.COSMIC_RAY, 0).astype("u2")
     data = np.where(hit, 1e5, light)
-    image, clean = image_of(pixels, data, light + 16.0, flags), image_of(pixels, light, light + 16.0)
+    image, clean = (
+        image_of(pixels, data, light + 16.0, flags),
+        image_of(pixels, light, light + 16.0),
+    )
     share = share_of(image)
     inside = aperture(image, np.full(image.grid.shape[1], CENTRE), 4.2)
     for sums in (optimal_sums, box_sums):
@@ -112,7 +121,9 @@ def test_bad_bins_do_no_harm(pixels):
     unflagged = image_of(pixels, np.where(small, 1e5, light), light + 16.0)
     found = optimal_sums(unflagged, share, inside)
     middle = slice(60, -60)
-    assert np.nanmax(found.flux[middle]) < 1.2 * np.nanmax(optimal_sums(clean, share, inside).flux[middle])
+    assert np.nanmax(found.flux[middle]) < 1.2 * np.nanmax(
+        optimal_sums(clean, share, inside).flux[middle]
+    )
 
 
 def test_where_the_star_is_beyond_the_image_nothing_is_said(pixels):

@@ -147,7 +147,12 @@ class _Sums:
         flags = np.where(self.some, self.flags & ~UNUSABLE, self.flags)
         flags = np.where(known, flags, int(PixelFlag.NOTHING_LEFT)).astype("u2")
         error = np.where(known, 1.0 / np.sqrt(safe), np.nan)
-        return np.where(known, flux / safe, np.nan), error, np.where(known, sky / safe, np.nan), flags
+        return (
+            np.where(known, flux / safe, np.nan),
+            error,
+            np.where(known, sky / safe, np.nan),
+            flags,
+        )
 
 
 def _safe(throughput: np.ndarray) -> np.ndarray:

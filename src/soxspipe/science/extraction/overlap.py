@@ -64,7 +64,8 @@ def lay(
     lags = np.zeros((chunks, max(k, 1), 2 * max(m, 1) - 1))
     chunk = np.arange(chunk_offset, chunk_offset + shape[1]) // CHUNK
     _lay(u, v, place, values, good, flags.astype("u2"), sums, bits, lags, chunk, least)
-    return Laid(*sums[:5], bits, sums[5], lags)
+    light, sky, variance, covered, every, square = sums
+    return Laid(light, sky, variance, covered, every, bits, square, lags)
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""Where the corners of pixels lie in wavelength and slit: neighbours share them, so pixels tile the plane."""
+"""Where the corners of pixels lie in wavelength and slit. Neighbours share them: pixels tile it."""
 
 import numpy as np
 
@@ -32,5 +32,7 @@ def _continued(image: np.ndarray, axis: int) -> np.ndarray:
     before, after = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     before[2:] = 2.0 * values[1:-1] - values[:-2]
     after[:-2] = 2.0 * values[1:-1] - values[2:]
-    both = np.where(np.isnan(before), after, np.where(np.isnan(after), before, 0.5 * (before + after)))
+    both = np.where(
+        np.isnan(before), after, np.where(np.isnan(after), before, 0.5 * (before + after))
+    )
     return np.moveaxis(np.where(np.isnan(values), both, values), 0, axis)

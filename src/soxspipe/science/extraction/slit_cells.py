@@ -15,8 +15,8 @@ _LEAST, _FILLED = 5, 0.5
 def slit_cells(image: RectifiedImage, *, chunks: int) -> Cells:
     """Median light along the slit in `chunks` stretches of wavelength; medians do not see cosmic rays.
 
-    Rows of the image stand still, so their light is interpolated to the cells: sorted into them, as pixels
-    of oblique orders are, it would be displaced by up to half a cell.
+    Rows of the image stand still, so their light is interpolated to the cells: sorted into them, as
+    pixels of oblique orders are, it would be displaced by up to half a cell.
     """
     good = np.isfinite(image.flux) & ((image.flags & UNUSABLE) == 0) & (image.error > 0)
     filled = good.mean(axis=1)
@@ -34,7 +34,9 @@ def slit_cells(image: RectifiedImage, *, chunks: int) -> Cells:
         count = np.isfinite(data[:, part]).sum(axis=1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # rows without any known bin
-            median = np.nanmedian(data[:, part], axis=1) if part.size else np.full(len(slit), np.nan)
+            median = (
+                np.nanmedian(data[:, part], axis=1) if part.size else np.full(len(slit), np.nan)
+            )
             spread = np.nanmean(noise[:, part], axis=1) if part.size else np.full(len(slit), np.nan)
         known = (count >= _LEAST) & np.isfinite(median)
         variance = np.where(known, 1.57 * spread * widen / np.maximum(count, 1), np.inf)

@@ -70,7 +70,8 @@ def optimal_sums(
     Parameters
     ----------
     share : (m, n) part of the object's light that falls on the bin. inside : (m, n) part of the bin
-    within the aperture in which the sky is added up. clip : bins so many sigma off the model are left out.
+    within the aperture in which the sky is added up. clip : bins so many sigma off the model are left
+    out.
     """
     good = _good(image)
     variance = np.where(good, image.variance, 1.0)
