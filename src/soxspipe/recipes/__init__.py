@@ -24,6 +24,8 @@ MODULES = {
     "stare": "stare",
     "nod": "nod",
     "offset": "offset",
+    "straighten": "straighten",
+    "extract": "extract",
 }
 
 

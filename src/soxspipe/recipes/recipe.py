@@ -45,7 +45,8 @@ class Calibration:
     `tag` is the product category without its arm (`MASTER_BIAS`). `arms` limits it to some arms. Not
     `required`: used when the SOF names it. `by_hand`: arms in which the organiser does not look for it,
     so that only a SOF written by hand names it. `by_time`: several, of different exposure times, become
-    one for that of the frames.
+    one for that of the frames. `leads`: what the run is about: where there is no raw frame it names the
+    products and lends its header. With the tag "" any product that no other input takes.
     """
 
     tag: str
@@ -54,6 +55,7 @@ class Calibration:
     required: bool = True
     by_hand: tuple[str, ...] = ()
     by_time: bool = False
+    leads: bool = False
 
     def required_in(self, arm: str) -> bool:
         """True if frames of that arm cannot be reduced without it."""

@@ -24,6 +24,7 @@ class Search:
     twin          for difference frames: slit position of the negative image minus that of the positive
                   one, arcsec; None: there are no negative images
     given         slit positions (arcsec) named by the user: nothing is searched then
+    apertures     full widths (arcsec) for these, one for all or one each; empty: automatic
     """
 
     significance: float
@@ -35,6 +36,7 @@ class Search:
     expected: float | None = None
     twin: float | None = None
     given: tuple[float, ...] = ()
+    apertures: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,11 @@ def look(orders: Orders, how: Search) -> Sources:
         )
         for n, o in orders.items()
     }
+    return sources_on(cells, how)
+
+
+def sources_on(cells: Mapping[int, objects.Cells], how: Search) -> Sources:
+    """The objects on profiles along the slit, chunk by chunk, by order."""
     slit, collapsed, error = objects.collapse_all(cells)
     if how.given:
         found = [objects.Found(position, how.fwhm, np.nan) for position in how.given]
@@ -123,5 +130,13 @@ def look(orders: Orders, how: Search) -> Sources:
             clip_sigma=how.clip_sigma,
             clip_rounds=how.clip_rounds,
         )
-        each.append(Source(number, one, trace, fwhm=one.fwhm))
+        width = _aperture(how, number)
+        each.append(Source(number, one, trace, fwhm=one.fwhm, aperture=width))
     return Sources(tuple(each), slit, collapsed, error)
+
+
+def _aperture(how: Search, number: int) -> float | None:
+    """Full width (arcsec) that the user wants for an object, None: automatic."""
+    if not how.apertures:
+        return None
+    return how.apertures[min(number, len(how.apertures)) - 1]

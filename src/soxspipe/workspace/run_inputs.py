@@ -11,7 +11,7 @@ from soxspipe.instrument.headers import FrameKind
 from soxspipe.io.sof import FileSet
 from soxspipe.recipes.recipe import Calibration, Input, Raw, Recipe
 from soxspipe.workspace.run_files import BAD_PIXEL_MAP, ProductFile, RawFile, recognised
-from soxspipe.workspace.run_leads import in_place_of_raw
+from soxspipe.workspace.run_leads import in_place_of_raw, wanted
 
 #: Frames that see no light: their slit does not matter.
 _DARK_KINDS = (FrameKind.BIAS, FrameKind.DARK)
@@ -114,15 +114,10 @@ def _distribute_products(
     recipe: Recipe, products: Iterable[ProductFile], arm: str
 ) -> tuple[dict[str, tuple[ProductFile, ...]], list[str]]:
     hints = get_type_hints(recipe.inputs)
-    wanted = {
-        f"{item.marker.tag}_{arm}": item
-        for item in recipe.calibrations(arm)
-        if isinstance(item.marker, Calibration)
-    }
     found: dict[str, tuple[ProductFile, ...]] = {}
     problems = []
     for file in products:
-        item = wanted.get(file.category)
+        item = wanted(recipe, arm, file.category)
         if item is None:
             problems.append(f"not wanted: {file.path.name} ({file.category or 'no category'})")
             continue
@@ -133,8 +128,8 @@ def _distribute_products(
         else:
             found[item.name] = (*before, file)
     problems += [
-        f"missing: {category}, made by {item.marker.made_by}"
-        for category, item in wanted.items()
+        f"missing: {item.marker.tag}_{arm}, made by {item.marker.made_by}"
+        for item in recipe.calibrations(arm)
         if isinstance(item.marker, Calibration)
         and item.marker.required_in(arm)
         and item.name not in found
@@ -218,6 +213,8 @@ def needs(recipe: Recipe, arm: str) -> list[str]:
 
 def _in_words(item: Input, arm: str) -> str:
     marker = item.marker
+    if isinstance(marker, Calibration) and not marker.tag:
+        return "an image of orders, made by whatever recipe"
     if isinstance(marker, Raw):
         kinds = " or ".join(marker.kinds)
         return f"{marker.least} or more {kinds}" if marker.least else f"if you like: {kinds}"

@@ -78,7 +78,7 @@ def load(
                     named, _seconds(gathered, frames), _bias(values)
                 )
             values[item.name] = _as_declared(hints[item.name], products)
-            if item.marker.made_by == recipe.name or gathered.first.path in [f.path for f in files]:
+            if item.marker.made_by == recipe.name or item.marker.leads:
                 used += [raw for f in files for raw in raw_files_of(f.header)]
     cards |= flat_cards(gathered)
     calibrations = [*gathered.products, *([defects] if gathered.bad_pixel_map is None else [])]
