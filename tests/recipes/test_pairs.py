@@ -89,6 +89,11 @@ def test_jitter_alone_makes_no_nodding():
     assert set(nod_places([0.4, -0.9, 1.1, 0.2], jitter=2.1)[0]) == {"A"}
 
 
+def test_a_wide_jitter_box_in_the_header_hides_no_nodding():
+    assert nod_places([2.4, -2.5, -2.1, 2.6], throw=5.0, jitter=9.0)[0] == ("A", "B", "B", "A")
+    assert nod_places([2.4, -2.5], throw=0.0, jitter=NAN)[0] == ("A", "B")
+
+
 def test_an_offset_that_is_missing_is_no_place():
     places, doubt = nod_places([UP, NAN, DOWN, UP])
     assert places == ("A", "", "B", "A")
@@ -220,6 +225,11 @@ def test_jitter_about_the_target_is_on_the_target():
     assert len(offset(pattern, jitter=2.5).groups) == 2
 
 
+def test_random_offsets_wider_than_the_slit_are_no_jitter():
+    assert offset(pointings(ON, SKY, ON), jitter=60.0).places == ("on", "sky", "on")
+    assert offset(pointings(ON, SKY), jitter=NAN).places == ("on", "sky")
+
+
 def test_each_target_takes_a_sky_of_its_own_near_in_time():
     found = offset(pointings(ON, SKY, SKY, ON, ON, SKY))
     assert couples(found) == [(0, 1), (3, 2), (4, 5)]
@@ -334,3 +344,13 @@ def test_whichever_keyword_tells_the_offsets(cards):
 def test_moves_are_summed_in_order_of_time():
     taken = infos(*({"SEQ_RELOFF_RA": r, "SEQ_RELOFF_DEC": 0.0} for r in (0.0, 20.0, -20.0, 5.0)))
     assert [s.ra for s in shots(taken[::-1])] == [5.0, 0.0, 20.0, 0.0]
+
+
+def test_short_exposures_of_unlike_times_are_not_stacked():
+    found = nodding(nods(UP, DOWN, DOWN, UP, seconds=(0.3, 0.3, 0.4, 0.4)))
+    assert len(found.groups) == 2
+
+
+def test_where_the_sky_is_does_not_matter_for_the_stack():
+    (group,) = offset(pointings(ON, SKY, ON, (-60.0, 5.0))).groups
+    assert (group.first, group.second) == ((0, 2), (1, 3))

@@ -127,9 +127,9 @@ def offset(exposures: Sequence[Shot], *, jitter: float = 0.0, same: float = SAME
     Each takes a sky of its own as long as there are enough, then the nearest in time. `jitter`: width of
     the box of random offsets, `same`: offsets closer than this are alike, arcsec.
     """
-    places, doubt = sky_places(
-        exposures, reach=max(v for v in (same, 1.5 * jitter) if math.isfinite(v))
-    )
+    # a jittered target is still on the slit; what is called jitter beyond that is a pattern
+    reach = max(same, min(1.5 * jitter, 5.0) if math.isfinite(jitter) else 0.0)
+    places, doubt = sky_places(exposures, reach=reach)
     on, sky = _with(places, "on"), _with(places, "sky")
     pairs = _shared(exposures, on, sky, _matched(exposures, on, sky))
     used = {pair.second for pair in pairs}

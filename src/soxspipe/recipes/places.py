@@ -93,7 +93,9 @@ def nod_places(
         return ("",) * len(along), "no exposure tells its offset along the slit" if along else ""
     gaps = [high - low for low, high in pairwise(known)]
     widest = max(gaps, default=0.0)
-    limit = max(v for v in (least, jitter, 0.4 * abs(throw)) if math.isfinite(v))
+    known_throw = abs(throw) if math.isfinite(throw) and throw else math.inf
+    box = min(jitter, 0.5 * known_throw) if math.isfinite(jitter) else 0.0
+    limit = max(least, box, 0.4 * known_throw if math.isfinite(known_throw) else 0.0)
     if widest > limit:
         at = gaps.index(widest)
         border, doubt = 0.5 * (known[at] + known[at + 1]), ""
