@@ -139,8 +139,8 @@ def _one_of(
     arm: Arm,
 ) -> Extracted:
     images = slit_steps.images_of(view, number, lamp, how, arm)
-    step = settings.merged_step or arm.merged_step
-    native, optimal = slit_steps.spectrum_of(images, lamp, how, arm, step=step)
+    scale = slit_steps.scale_of(settings, arm)
+    native, optimal = slit_steps.spectrum_of(images, lamp, how, arm, scale)
     boxes = OrderSpectra(
         {
             n: replace(s, flux=s.boxcar_robust, variance=s.boxcar_variance)
@@ -149,7 +149,11 @@ def _one_of(
     )
     low = min(o.full[0] for o in arm.orders.values())
     high = max(o.full[1] for o in arm.orders.values())
-    boxcar = merge.orders(boxes, step=step, limits=(low, high))
+    boxcar = replace(
+        merge.orders(boxes, step=scale.step, limits=(low, high)),
+        medium=scale.medium,
+        unit=scale.unit,
+    )
     source = images[0].source
     width = 2.0 * half_aperture(next(iter(images[0].parts.values())), source, how)
     return Extracted(source, width, optimal, boxcar, native, 1.0)

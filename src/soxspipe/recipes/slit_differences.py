@@ -16,7 +16,7 @@ from soxspipe.recipes.pairs import Pairing
 from soxspipe.recipes.quality import judged, temperatures
 from soxspipe.recipes.recipe import RawFrame, Result
 from soxspipe.recipes.slit_extract import ExtractionSettings
-from soxspipe.recipes.slit_merge import Image
+from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_pairs import Seen
 from soxspipe.recipes.slit_sources import Source
 from soxspipe.recipes.slit_view import View
@@ -76,16 +76,16 @@ def _result(
     metrics: Sequence[Metric],
 ) -> Result:
     how, lamp = slit_steps.extraction(settings), inputs.flat.lamp
-    step = settings.merged_step
+    scale = slit_steps.scale_of(settings, arm)
     by_name = _named_images(seen, 0.0, lamp, how, arm)
     images = list(by_name.values())
-    native, whole = slit_steps.spectrum_of(images, lamp, how, arm, step=step)
+    native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in frames])
     title = f"{frames[0].info.object or 'target'}, {frames[0].info.file}"
     further: dict[str, Any] = {}
     if settings.save_single_frame_extractions:
-        further |= _singles(by_name, lamp, how, arm, step)
+        further |= _singles(by_name, lamp, how, arm, scale)
         further["STACKED"] = {
             f"{name}_{view.label}": side
             for view in seen.differences
@@ -102,7 +102,7 @@ def _result(
             "EXTRACTED_ORDERS_TABLE": native,
             "EXTRACTED_MERGED_TABLE": whole,
             "EXTRACTED_MERGED_ASCII": whole,
-            **_others(seen, lamp, how, arm, step),
+            **_others(seen, lamp, how, arm, scale),
             **further,
         },
         measurements=(
@@ -158,7 +158,7 @@ def _away(view: View, source: Source) -> float:
 
 
 def _others(
-    seen: Seen, lamp: Mapping[int, np.ndarray], how: ExtractionSettings, arm: Arm, step: float
+    seen: Seen, lamp: Mapping[int, np.ndarray], how: ExtractionSettings, arm: Arm, scale: Scale
 ) -> dict[str, dict[str, Any]]:
     """Spectra of the objects besides the target, by label and number in the first view."""
     made: dict[str, dict[str, Any]] = {}
@@ -169,7 +169,7 @@ def _others(
         images = list(_named_images(seen, _away(first, source), lamp, how, arm).values())
         if not images:
             continue
-        native, whole = slit_steps.spectrum_of(images, lamp, how, arm, step=step)
+        native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
         for label, value in (
             ("EXTRACTED_ORDERS_TABLE_OTHERS", native),
             ("EXTRACTED_MERGED_TABLE_OTHERS", whole),
@@ -184,7 +184,7 @@ def _singles(
     lamp: Mapping[int, np.ndarray],
     how: ExtractionSettings,
     arm: Arm,
-    step: float,
+    scale: Scale,
 ) -> dict[str, dict[str, Any]]:
     """Spectra of every image by itself."""
     made: dict[str, dict[str, Any]] = {
@@ -192,7 +192,7 @@ def _singles(
         "EXTRACTED_MERGED_SINGLE": {},
     }
     for name, image in images.items():
-        native, whole = slit_steps.spectrum_of([image], lamp, how, arm, step=step)
+        native, whole = slit_steps.spectrum_of([image], lamp, how, arm, scale)
         made["EXTRACTED_ORDERS_SINGLE"][name] = native
         made["EXTRACTED_MERGED_SINGLE"][name] = whole
     return made

@@ -1,7 +1,7 @@
 """One spectrum of an object from the pixels of all orders of all its images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from soxspipe.recipes.slit_sources import Source
 from soxspipe.recipes.slit_view import View
 from soxspipe.science.extraction import decorrelated, footprints, merge
 from soxspipe.science.extraction.normal_equations import Part
+from soxspipe.science.wavelength import air
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,34 +27,47 @@ class Image:
     spectra: OrderSpectra
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The wavelengths that are wanted: step of the merged spectrum (nm), in "air" or "vacuum", and the
+    unit of files, "nm" or "angstrom".
+    """
+
+    step: float
+    medium: str = "air"
+    unit: str = "nm"
+
+
 def merged(
     images: Sequence[Image],
     lamp: Mapping[int, np.ndarray],
     settings: ExtractionSettings,
     arm: Arm,
-    *,
-    step: float,
+    scale: Scale,
 ) -> Spectrum:
-    """All images and orders on one linear grid of `step` nm; nothing is resampled.
+    """All images and orders on one linear grid; nothing is resampled.
 
     The spectrum is on the scale of the order with the highest throughput at each wavelength.
     """
     low = min(min(o.full) for o in arm.orders.values())
     high = max(max(o.full) for o in arm.orders.values())
+    step = scale.step
     wavelength = merge.grid(low, high, step)
     edges = np.concatenate([wavelength - 0.5 * step, [wavelength[-1] + 0.5 * step]])
     pixels = {n: part.order.pixels for n, part in images[0].parts.items()}
-    scale = footprints.relative_throughput(pixels, _native_lamp(pixels, lamp))
+    throughput = footprints.relative_throughput(pixels, _native_lamp(pixels, lamp))
     along = {
         n: footprints.footprints(p, arm.shape[1], dispersion_axis=arm.dispersion_axis)
         for n, p in pixels.items()
     }
     seconds = float(np.mean([image.view.ready.seconds for image in images]))
     parts = [
-        _part(image, n, part, along[n], scale[n] * _relative(image, seconds), settings)
+        _part(image, n, part, along[n], throughput[n] * _relative(image, seconds), settings)
         for image in images
         for n, part in image.parts.items()
     ]
+    if scale.medium == "vacuum":
+        parts = [_in_vacuum(part) for part in parts]
     whole = decorrelated.merge_pixels(parts, edges)
     return Spectrum(
         wavelength=wavelength,
@@ -62,7 +76,35 @@ def merged(
         sky=whole.sky,
         flags=whole.flags,
         step=step,
+        medium=scale.medium,
+        unit=scale.unit,
     )
+
+
+def _in_vacuum(part: Part) -> Part:
+    """The pixels with their wavelengths in vacuum."""
+    wavelength = air.to_vacuum(part.wavelength)
+    factor = wavelength / part.wavelength
+    return replace(
+        part,
+        wavelength=wavelength,
+        along=part.along * factor,
+        across=part.across * factor,
+        response=part.response * factor,
+        sky=part.sky / factor,
+        reach=part.reach * factor,
+    )
+
+
+def as_wanted(spectra: OrderSpectra, scale: Scale) -> OrderSpectra:
+    """Spectra of the orders with the wavelengths that are wanted."""
+    orders = dict(spectra.orders)
+    if scale.medium == "vacuum":
+        for n, order in orders.items():
+            wavelength = air.to_vacuum(order.wavelength)
+            width = order.bin_width * wavelength / order.wavelength
+            orders[n] = replace(order, wavelength=wavelength, bin_width=width)
+    return OrderSpectra(orders, scale.medium, scale.unit)
 
 
 def _relative(image: Image, seconds: float) -> float:

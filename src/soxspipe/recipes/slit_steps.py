@@ -17,7 +17,7 @@ from soxspipe.recipes import slit_extract, slit_merge, slit_orders, slit_sky
 from soxspipe.recipes.recipe import Calibration, RawFrame
 from soxspipe.recipes.slit_extract import Alone, ExtractionSettings
 from soxspipe.recipes.slit_frame import Detrending
-from soxspipe.recipes.slit_merge import Image
+from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_sources import Search, Source
 from soxspipe.recipes.slit_view import Steps, View, expected_seeing
 from soxspipe.science.sky.sky_model import SkyOptions
@@ -89,6 +89,8 @@ def steps(settings: Any, target: Sequence[RawFrame]) -> Steps:
             clip_sigma=trace.poly_fitting_residual_clipping_sigma,
             clip_rounds=trace.poly_clipping_iteration_limit,
             edge=sky.edge_fraction,
+            given=settings.object_positions,
+            apertures=settings.object_apertures,
         ),
         sky=sky,
         profile_degree=min(settings.horne_extraction_profile_poly_order, 2),
@@ -158,18 +160,22 @@ def _unflattened(part: Alone, response: np.ndarray) -> Alone:
     return slit_extract.scaled(part, factor, share)
 
 
+def scale_of(settings: Any, arm: Arm) -> Scale:
+    """The wavelengths that the settings ask for."""
+    step = settings.merged_step or arm.merged_step
+    return Scale(step, settings.wavelength_medium, settings.wavelength_unit)
+
+
 def spectrum_of(
     images: Sequence[Image],
     lamp: Mapping[int, np.ndarray],
     how: ExtractionSettings,
     arm: Arm,
-    *,
-    step: float = 0.0,
+    scale: Scale,
 ) -> tuple[OrderSpectra, Spectrum]:
-    """Native spectra of an object, images joined, and its merged spectrum; step 0: the arm's, nm."""
-    native = slit_merge.joined([image.spectra for image in images])
-    whole = slit_merge.merged(images, lamp, how, arm, step=step or arm.merged_step)
-    return native, whole
+    """Native spectra of an object, images joined, and its merged spectrum."""
+    native = slit_merge.as_wanted(slit_merge.joined([image.spectra for image in images]), scale)
+    return native, slit_merge.merged(images, lamp, how, arm, scale)
 
 
 def others(view: View) -> list[int]:

@@ -21,7 +21,7 @@ from soxspipe.recipes import (
 )
 from soxspipe.recipes.quality import judged, temperatures
 from soxspipe.recipes.recipe import Raw, RawFrame, Result, recipe
-from soxspipe.recipes.slit_merge import Image
+from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_metrics import METRICS
 from soxspipe.recipes.slit_view import View
 from soxspipe.settings import StareSettings, StareStdSettings
@@ -74,7 +74,8 @@ def stare_std(inputs: StandardInputs, settings: StareStdSettings, arm: Arm) -> R
         return result
     how = slit_steps.extraction(settings)
     raw = slit_steps.without_flat(seen.images[0], inputs.flat, inputs.flat.lamp, how, arm)
-    native, whole = slit_steps.spectrum_of([raw], inputs.flat.lamp, how, arm)
+    scale = slit_steps.scale_of(settings, arm)
+    native, whole = slit_steps.spectrum_of([raw], inputs.flat.lamp, how, arm, scale)
     title = _title(inputs.target)
     return replace(
         result,
@@ -143,9 +144,10 @@ def _result(
     view, images = seen.view, seen.images
     how = slit_steps.extraction(settings)
     lamp = inputs.flat.lamp
-    native, whole = slit_steps.spectrum_of(images, lamp, how, arm)
+    scale = slit_steps.scale_of(settings, arm)
+    native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
     before, sky, subtracted, residuals = _frames(view)
-    further = _others(view, lamp, how, arm)
+    further = _others(view, lamp, how, arm, scale)
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in target])
     title = _title(target)
@@ -196,12 +198,13 @@ def _others(
     lamp: Mapping[int, np.ndarray],
     how: slit_extract.ExtractionSettings,
     arm: Arm,
+    scale: Scale,
 ) -> dict[str, dict[str, Any]]:
     """Products of the objects besides the target, by label and number."""
     made: dict[str, dict[str, Any]] = {}
     for number in slit_steps.others(view):
         images = slit_steps.images_of(view, number, lamp, how, arm)
-        native, whole = slit_steps.spectrum_of(images, lamp, how, arm)
+        native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
         for label, value in (
             ("EXTRACTED_ORDERS_TABLE_OTHERS", native),
             ("EXTRACTED_MERGED_TABLE_OTHERS", whole),
