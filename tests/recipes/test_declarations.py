@@ -20,22 +20,15 @@ CASCADE = [
     "mflat",
     "spat_solution",
     "stare_std",
+    "nod_std",
+    "offset_std",
     "stare",
+    "nod",
+    "offset",
     "straighten",
     "extract",
 ]
-FOLDERS = [
-    "soxs-mbias",
-    "soxs-mdark",
-    "soxs-disp-solution",
-    "soxs-order-centres",
-    "soxs-mflat",
-    "soxs-spat-solution",
-    "soxs-stare-std",
-    "soxs-stare",
-    "soxs-straighten",
-    "soxs-extract",
-]
+FOLDERS = [f"soxs-{name.replace('_', '-')}" for name in CASCADE]
 #: Recipes that work on products again; nobody plans them, and no detector is watched.
 BY_HAND = ("straighten", "extract")
 each_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -46,7 +39,7 @@ each_planned = pytest.mark.parametrize("recipe", PLANNED.values(), ids=PLANNED)
 def test_recipes_come_in_the_order_of_the_cascade():
     assert list(RECIPES) == list(MODULES) == CASCADE
     assert [recipe.folder for recipe in RECIPES.values()] == FOLDERS
-    assert [name for name in BLOCKS if name in FOLDERS] == FOLDERS
+    assert list(BLOCKS) == FOLDERS
 
 
 def test_an_unknown_recipe_is_not_found():
@@ -120,6 +113,19 @@ LIMITS = {
         "FWHM PIN SD": ((0, 0.16), (0, 0.145)),
     },
     "stare_std": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "nod_std": {
+        "BADPIX FRAC": ((-0.001, 0.01), (-0.001, 0.01)),
+        "INNER ORDER PIX MEAN": ((-40, 60), (-40, 60)),
+        "N ORDERS": ((3, 5), (14, 16)),
+        "SAMPLES DET FRAC": ((0.93, 1.01), (0.7, 1.01)),
+        "SAMPLES CLIP FRAC": ((-0.01, 0.2), (-0.01, 0.3)),
+        "X RES SD": ((-0.01, 0.2), None),
+        "Y RES SD": (None, (-0.01, 0.5)),
+        "SNR MEDIAN": ((50, 1000), (7, 200)),
+    },
+    "offset_std": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "nod": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "offset": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
     "stare": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
 }
 
@@ -194,6 +200,11 @@ NEEDED = {
     },
 }
 NEEDED["stare_std"] = NEEDED["stare"]
+NEEDED["nod"] = {
+    "VIS": {"MASTER_BIAS", "MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"},
+    "NIR": {"MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"},
+}
+NEEDED["nod_std"] = NEEDED["offset"] = NEEDED["offset_std"] = NEEDED["nod"]
 NEEDED["straighten"] = {arm: {"DISP_IMAGE"} for arm in ARMS}
 NEEDED["extract"] = {arm: set() for arm in ARMS}
 
@@ -239,6 +250,12 @@ def test_what_a_recipe_takes_an_earlier_one_makes(recipe):
         ("stare_std", FrameKind.FLUX_STANDARD_STARE, 1, "STARE_STD_FLUX"),
         ("stare_std", FrameKind.TELLURIC_STANDARD_STARE, 1, "STARE_STD_TELL"),
         ("stare", FrameKind.SCIENCE_STARE, 1, "STARE_OBJ"),
+        ("nod_std", FrameKind.FLUX_STANDARD_NODDING, 1, "NOD_STD_FLUX"),
+        ("nod_std", FrameKind.TELLURIC_STANDARD_NODDING, 1, "NOD_STD_TELL"),
+        ("nod", FrameKind.SCIENCE_NODDING, 1, "NOD_OBJ"),
+        ("offset_std", FrameKind.FLUX_STANDARD_OFFSET, 1, "OFFSET_STD_FLUX"),
+        ("offset_std", FrameKind.TELLURIC_STANDARD_OFFSET, 1, "OFFSET_STD_TELL"),
+        ("offset", FrameKind.SCIENCE_OFFSET, 1, "OFFSET_OBJ"),
     ],
 )
 def test_raw_frames_and_the_names_of_their_sets(name, kind, least, code):
