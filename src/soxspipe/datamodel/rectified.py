@@ -60,8 +60,8 @@ class RectifiedImage:
     cover    float32, part of the bin that good pixels cover, None if not kept: flux * cover adds up to
              the electrons of the good pixels
     sky      float32, electrons of the sky model, None if not known
-    sky_error  float32, 1 sigma of the sky model, which all bins of a wavelength share and `error` does not
-             hold; None if not known
+    sky_error  float32, 1 sigma of the sky model, which all bins of a wavelength share and which is not
+             part of `error`; None if not known
 
     Raises InputError if the arrays do not have the shape of the grid.
     """

@@ -50,7 +50,8 @@ def lay(
     Parameters
     ----------
     u, v : (4, n) corners; pixels that reach out of the grid are not laid.
-    values : (4, n) light, variance, sky and error of the sky of the pixels. good : (n,) bool. flags : (n,) uint16.
+    values : (4, n) light, variance, sky and error of the sky of the pixels.
+    good : (n,) bool. flags : (n,) uint16.
     chunk_offset : bins by which the first chunk began before the first bin.
     least : part of a bin that a pixel must cover to hand on its flags.
     """

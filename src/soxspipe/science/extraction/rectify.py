@@ -23,8 +23,8 @@ _NOTHING = 1e-6
 @dataclass(frozen=True, eq=False)
 class Values:
     """What the listed pixels of an order hold, arrays (n,): electrons, their variance, flags (uint16 bits
-    of PixelFlag), electrons of the sky model and their error, which the pixels of a wavelength share (None:
-    not known).
+    of PixelFlag), electrons of the sky model and their error, which the pixels of a wavelength share
+    (None: not known).
     """
 
     data: np.ndarray
