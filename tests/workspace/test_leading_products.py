@@ -26,9 +26,10 @@ def header_of(category="", **cards):
     return product_header(raw, provenance, category=category, tech="ECHELLE,SLIT,STARE")
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
     """A sky-subtracted frame of one order of VIS, and its map."""
+    folder = tmp_path_factory.mktemp("products")
     from soxspipe.instrument.arms import get_arm
 
     shape = get_arm("SOXS", "VIS").binned((2, 2)).shape
@@ -40,11 +41,11 @@ def files(tmp_path):
     light = 400.0 * np.exp(-0.5 * (slit / 0.6) ** 2) * (order > 0)
     noise = np.random.default_rng(1).normal(0.0, 3.0, shape)
     frame = Frame(light + noise, light + 9.0, np.zeros(shape))
-    write_product(tmp_path / f"{NAME}.fits", frame, header_of())
+    write_product(folder / f"{NAME}.fits", frame, header_of())
     write_product(
-        tmp_path / "map.fits", PixelMap(wavelength, slit, order), header_of("DISP_IMAGE_VIS")
+        folder / "map.fits", PixelMap(wavelength, slit, order), header_of("DISP_IMAGE_VIS")
     )
-    return [tmp_path / f"{NAME}.fits", tmp_path / "map.fits"]
+    return [folder / f"{NAME}.fits", folder / "map.fits"]
 
 
 def test_the_product_leads(files):
