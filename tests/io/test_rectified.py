@@ -18,7 +18,7 @@ from soxspipe.errors import InputError
 from soxspipe.io.products import read_product, write_product
 from soxspipe.io.provenance import Provenance, product_header
 
-FIELDS = ("flux", "error", "flags", "correlation", "cover", "sky")
+FIELDS = ("flux", "error", "flags", "correlation", "cover", "sky", "sky_error")
 
 
 def an_image(first=26917, n=70, *, kind=RectifiedImage, **more):
@@ -68,12 +68,12 @@ def test_orders(tmp_path):
 
 def test_whole_arm(tmp_path):
     sky = np.full((9, 70), 3.0, dtype="f4")
-    image = an_image(kind=RectifiedSpectrum, sky=sky, unit="count")
+    image = an_image(kind=RectifiedSpectrum, sky=sky, sky_error=0.1 * sky, unit="count")
     path = tmp_path / "a_MERGED2D.fits"
     write_product(path, image, Header({"OBJECT": "star", "BUNIT": "adu"}))
     assert_same(read_product(path), image)
     with fits.open(path, checksum=True) as hdus:
-        assert [h.name for h in hdus] == ["FLUX", "ERRS", "QUAL", "SKY", "CORRELATION"]
+        assert [h.name for h in hdus] == ["FLUX", "ERRS", "QUAL", "SKY", "SKYERR", "CORRELATION"]
         header = hdus[0].header
         assert header["OBJECT"] == "star"
         assert header["BUNIT"] == "count"

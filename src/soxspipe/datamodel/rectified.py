@@ -60,6 +60,8 @@ class RectifiedImage:
     cover    float32, part of the bin that good pixels cover, None if not kept: flux * cover adds up to
              the electrons of the good pixels
     sky      float32, electrons of the sky model, None if not known
+    sky_error  float32, 1 sigma of the sky model, which all bins of a wavelength share and which is not
+             part of `error`; None if not known
 
     Raises InputError if the arrays do not have the shape of the grid.
     """
@@ -71,11 +73,12 @@ class RectifiedImage:
     correlation: np.ndarray
     cover: np.ndarray | None = None
     sky: np.ndarray | None = None
+    sky_error: np.ndarray | None = None
     unit: str = "electron"
 
     def __post_init__(self) -> None:
-        images = {"flux": "f4", "error": "f4", "flags": "u2", "cover": "f4", "sky": "f4"}
-        for name, dtype in images.items():
+        for name in ("flux", "error", "flags", "cover", "sky", "sky_error"):
+            dtype = "u2" if name == "flags" else "f4"
             if getattr(self, name) is None:
                 continue
             array = np.asarray(getattr(self, name), dtype=dtype).view()
@@ -128,7 +131,9 @@ class RectifiedImage:
     def covariance(self, weights: np.ndarray) -> np.ndarray:
         """(1 + K, n): covariance of the weighted slit sums of wavelength bins i and i + k, at [k, i].
 
-        weights : (m, n); bins that are not known do not count, whatever their weight.
+        weights : (m, n); bins that are not known do not count, whatever their weight. What the bins of a
+        wavelength share as error of the sky model is in it, and taken to be the same in bins as far apart
+        as bins share pixels.
         """
         x = np.where(np.isfinite(self.error), weights * np.nan_to_num(self.error), 0.0)
         x = x.astype("f8")
@@ -145,6 +150,10 @@ class RectifiedImage:
                 other = x[max(0, lag) : m - max(0, -lag), k:]
                 products = np.einsum("ij,ij->j", one, other)
                 result[k, : n - k] += self.correlation[chunk[: n - k], k, column] * products
+        if self.sky_error is not None:
+            shared = (weights * np.nan_to_num(self.sky_error)).sum(axis=0, dtype="f8")
+            for k in range(min(lags, n)):
+                result[k, : n - k] += shared[: n - k] * shared[k:]
         return result
 
 

@@ -11,14 +11,21 @@ from soxspipe.io.tables import describe, empty_primary
 Image = fits.PrimaryHDU | fits.ImageHDU
 
 #: Extension -> attribute; what a product does not know is left out.
-_IMAGES = {"FLUX": "flux", "ERRS": "error", "QUAL": "flags", "COVER": "cover", "SKY": "sky"}
+_IMAGES = {
+    "FLUX": "flux",
+    "ERRS": "error",
+    "QUAL": "flags",
+    "COVER": "cover",
+    "SKY": "sky",
+    "SKYERR": "sky_error",
+}
 
 _LAYOUT = ("XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT")
 
 
 def orders_hdus(product: RectifiedOrders, header: Header) -> fits.HDUList:
     """The table RECTIFIED_ORDERS, then per order FLUX_<order>, ERRS_<order>, QUAL_<order>, COVER_<order>,
-    CORR_<order>, and SKY_<order> if the sky is known.
+    CORR_<order>; SKY_<order> and SKYERR_<order> if the sky is known.
     """
     numbers = sorted(product.orders)
     images = [product.orders[n] for n in numbers]
@@ -43,7 +50,7 @@ def read_orders(hdus: fits.HDUList) -> RectifiedOrders:
 
 
 def spectrum_hdus(image: RectifiedSpectrum, header: Header) -> fits.HDUList:
-    """FLUX (primary), ERRS, QUAL, CORRELATION, and SKY if it is known."""
+    """FLUX (primary), ERRS, QUAL, CORRELATION; SKY and SKYERR if they are known."""
     first, *rest = _hdus(image, "")
     primary = fits.PrimaryHDU(first.data, header=header)
     for card in first.header.cards:
@@ -69,7 +76,7 @@ def _hdus(image: RectifiedImage, ending: str) -> list[fits.ImageHDU]:
             continue
         hdu = fits.ImageHDU(np.ascontiguousarray(data), name=f"{name}{ending}")
         _describe_grid(hdu.header, image.grid)
-        if name in ("FLUX", "ERRS", "SKY"):
+        if name in ("FLUX", "ERRS", "SKY", "SKYERR"):
             hdu.header["BUNIT"] = (image.unit, "per bin that is covered wholly")
         if name in ("FLUX", "ERRS"):
             hdu.header["NOISEFAC"] = (

@@ -21,6 +21,7 @@ _PRODUCTS = (
         _TECH, ("DIFFERENCE_AB", "_AB_{n}.fits"), ("DIFFERENCE_BA", "_BA_{n}.fits")
     ),
     *slit_products.spectra(_TECH),
+    *slit_products.two_dimensional(_TECH)[1:],
     *slit_products.single_extractions(_TECH),
 )
 STD_METRICS = limited(slit_metrics.METRICS)

@@ -18,6 +18,7 @@ _NAMES = ("ON", "OFF")
 _PRODUCTS = (
     *slit_products.difference_images(_TECH, ("DIFFERENCE_ONOFF", "_ONOFF_{n}.fits")),
     *slit_products.spectra(_TECH),
+    *slit_products.two_dimensional(_TECH)[1:],
     *slit_products.single_extractions(_TECH),
 )
 

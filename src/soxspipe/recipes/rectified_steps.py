@@ -22,9 +22,26 @@ class Straightened:
 
 
 def values_of(frame: Frame, pixels: Mapping[int, OrderPixels]) -> dict[int, Values]:
-    """What a frame holds in the pixels of each order."""
+    """What a frame holds in the pixels of each order, as electrons of the detector's own pixels."""
     data, variance, flags = (a.ravel() for a in (frame.data, frame.variance, frame.flags))
-    return {n: Values(data[p.index], variance[p.index], flags[p.index]) for n, p in pixels.items()}
+    return {
+        n: stretched(p, Values(data[p.index], variance[p.index], flags[p.index]))
+        for n, p in pixels.items()
+    }
+
+
+def stretched(pixels: OrderPixels, values: Values) -> Values:
+    """Values with the area of the pixels in them, which the flat has taken out."""
+    if pixels.stretch is None:
+        return values
+    by = pixels.stretch
+    return Values(
+        values.data * by,
+        values.variance * by**2,
+        values.flags,
+        None if values.sky is None else values.sky * by,
+        None if values.sky_error is None else values.sky_error * by,
+    )
 
 
 def slit_step(pixels: Mapping[int, OrderPixels]) -> float:

@@ -10,8 +10,15 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.metric import Metric
 from soxspipe.instrument.arms import Arm
-from soxspipe.qc import plot_spectra
-from soxspipe.recipes import places, slit_metrics, slit_orders, slit_pairs, slit_steps
+from soxspipe.qc import plot_rectified, plot_spectra
+from soxspipe.recipes import (
+    places,
+    slit_metrics,
+    slit_orders,
+    slit_pairs,
+    slit_rectified,
+    slit_steps,
+)
 from soxspipe.recipes.pairs import Pairing
 from soxspipe.recipes.quality import judged, temperatures
 from soxspipe.recipes.recipe import RawFrame, Result
@@ -91,6 +98,7 @@ def _result(
             for view in seen.differences
             for name, side in zip(seen.names, view.sides or (), strict=False)
         }
+    _, flattened = slit_rectified.rectified(images, lamp, settings, arm)
     cards = slit_steps.cards(seen.views[0].sources.target)
     return Result(
         products={
@@ -102,6 +110,7 @@ def _result(
             "EXTRACTED_ORDERS_TABLE": native,
             "EXTRACTED_MERGED_TABLE": whole,
             "EXTRACTED_MERGED_ASCII": whole,
+            "RECTIFIED_MERGED": flattened,
             **_others(seen, lamp, how, arm, scale),
             **further,
         },
@@ -111,7 +120,10 @@ def _result(
         ),
         headers=dict.fromkeys(_TOLD, cards),
         figures=_figures(inputs, seen, by_name, how, arm, title)
-        | {"EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(whole, arm, title, native)},
+        | {
+            "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(whole, arm, title, native),
+            "MERGED2D_QUICKLOOK": lambda: plot_rectified.merged(flattened, arm, title),
+        },
         names={"degrees": slit_steps.trace_degrees(settings)},
     )
 

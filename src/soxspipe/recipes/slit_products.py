@@ -102,6 +102,22 @@ def single_extractions(tech: str) -> tuple[Product, ...]:
     )
 
 
+def two_dimensional(tech: str) -> tuple[Product, ...]:
+    """Rectified images."""
+    return (
+        Product("RECTIFIED_ORDERS", "_RECTIFIED.fits", "", tech, "an image for each order"),
+        Product(
+            "RECTIFIED_MERGED",
+            "_MERGED2D.fits",
+            "SCI_SLIT_MERGE2D",
+            tech,
+            "all orders as one image of wavelength times slit position",
+        ),
+    )
+
+
+_MERGED2D = Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the rectified image")
+
 _ORDERS = Plot("EXTRACTED_ORDERS_QC_PLOT", "_EXTRACTED_ORDERS_QC_PLOT.pdf", "spectra of the orders")
 _MERGED = Plot("EXTRACTED_MERGED_QC_PLOT", "_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectrum")
 
@@ -114,6 +130,7 @@ STARE_PLOTS = (
     ),
     _ORDERS,
     _MERGED,
+    _MERGED2D,
 )
 
 NOT_FLAT_PLOTS = (
@@ -137,4 +154,5 @@ DIFFERENCE_PLOTS = (
         "spectra of the orders by position",
     ),
     _MERGED,
+    _MERGED2D,
 )

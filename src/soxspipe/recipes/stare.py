@@ -9,13 +9,14 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.qc import plot_spectra
+from soxspipe.qc import plot_rectified, plot_spectra
 from soxspipe.recipes import (
     slit_extract,
     slit_frame,
     slit_metrics,
     slit_orders,
     slit_products,
+    slit_rectified,
     slit_steps,
     slit_view,
 )
@@ -29,7 +30,11 @@ from soxspipe.settings import StareSettings, StareStdSettings
 _TECH = "ECHELLE,SLIT,STARE"
 #: Products whose headers tell of the object.
 _TOLD = ("OBJECT_TRACE", "EXTRACTED_ORDERS_TABLE", "EXTRACTED_MERGED_TABLE")
-_PRODUCTS = (*slit_products.stare_images(_TECH), *slit_products.spectra(_TECH))
+_PRODUCTS = (
+    *slit_products.stare_images(_TECH),
+    *slit_products.spectra(_TECH),
+    *slit_products.two_dimensional(_TECH),
+)
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ def _result(
     scale = slit_steps.scale_of(settings, arm)
     native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
     before, sky, subtracted, residuals = _frames(view)
+    straight, flattened = slit_rectified.rectified(images, lamp, settings, arm)
     further = _others(view, lamp, how, arm, scale)
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in target])
@@ -161,6 +167,8 @@ def _result(
             "EXTRACTED_ORDERS_TABLE": native,
             "EXTRACTED_MERGED_TABLE": whole,
             "EXTRACTED_MERGED_ASCII": whole,
+            "RECTIFIED_ORDERS": straight[0].images,
+            "RECTIFIED_MERGED": flattened,
             **further,
         },
         measurements=(
@@ -175,6 +183,7 @@ def _result(
             "OBJECT_TRACE_RES": slit_steps.trace_figure(images[0], how, arm, title),
             "EXTRACTED_ORDERS_QC_PLOT": lambda: plot_spectra.orders(native, arm, title),
             "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(whole, arm, title, native),
+            "MERGED2D_QUICKLOOK": lambda: plot_rectified.merged(flattened, arm, title),
         },
         names={"degrees": slit_steps.trace_degrees(settings)},
     )

@@ -20,9 +20,9 @@ from soxspipe.recipes import rectified_steps
 from soxspipe.recipes.prepare import detrended, electrons
 from soxspipe.recipes.quality import judged, per_order
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.recipes.slit_orders import order_pixels
 from soxspipe.science.detector.detrend import add_photon_noise
 from soxspipe.science.extraction.rectify import Values
-from soxspipe.science.wavelength.native_bins import order_pixels
 from soxspipe.settings import StraightenSettings
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def straighten(inputs: Inputs, settings: StraightenSettings, arm: Arm) -> Result
     whose lamp tells how orders compare, they are joined to one image as well.
     """
     frame = _frame(inputs, arm)
-    pixels = order_pixels(inputs.pixel_map, dispersion_axis=arm.dispersion_axis)
+    pixels = order_pixels(inputs.pixel_map, arm, flat_fielded=inputs.raw is None)
     values = rectified_steps.values_of(frame, pixels)
     made = rectified_steps.straightened(
         pixels,

@@ -134,3 +134,31 @@ def test_where_the_star_is_beyond_the_image_nothing_is_said(pixels):
     for sums in (optimal_sums(image, share, inside), box_sums(image, share, inside)):
         assert np.isnan(sums.flux).all()
         assert (sums.flags == PixelFlag.NOTHING_LEFT).all()
+
+
+def test_the_error_of_the_sky_is_part_of_that_of_sums(pixels):
+    """A sky that is wrong by the same amount in all pixels of a wavelength."""
+    rng = np.random.default_rng(9)
+    n, light = len(pixels.index), spectrum_of(pixels) * gaussian_share(pixels, CENTRE, FWHM)
+    sigma, flags = 2.0 * pixels.area / 0.28, np.zeros(len(pixels.index), dtype="u2")
+    off = {"optimal": [], "box": []}
+    for _ in range(80):
+        data, variance = noisy(rng, light)
+        # one error for four native bins, so that single bins of the image see it whole
+        wrong = np.repeat(rng.normal(0.0, 1.0, N // 4 + 2), 4)[np.rint(pixels.bin + 2).astype(int)]
+        values = Values(data + sigma * wrong, variance, flags, np.full(n, 3.0), sigma)
+        image = rectify(pixels, values, **STEPS)
+        image = merge_images([ImagePart(image, np.ones(image.grid.shape[1]))])
+        share = share_of(image)
+        inside = aperture(image, np.full(image.grid.shape[1], CENTRE), 4.2)
+        for name, sums in (
+            ("optimal", optimal_sums(image, share, inside)),
+            ("box", box_sums(image, share, inside)),
+        ):
+            off[name].append(np.stack([sums.flux, np.sqrt(sums.variance)]))
+    for found in off.values():
+        flux, error = np.moveaxis(np.array(found)[:, :, 60:-60], 1, 0)
+        pull = (flux - flux.mean(axis=0)) / error
+        # bins at the change from one error to the next see less of both
+        assert pull.std() == pytest.approx(0.95, abs=0.06)
+        assert np.percentile(pull.std(axis=0), 80) == pytest.approx(1.03, abs=0.1)

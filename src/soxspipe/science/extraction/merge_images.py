@@ -66,7 +66,7 @@ def merge_images(
             f"the response has {len(factor)} values, the image {grid.shape[1]} wavelengths",
             hint="interpolate the response to the wavelengths of the image",
         )
-    flux, error, sky, flags = sums.result()
+    flux, error, sky, sky_error, flags = sums.result()
     return RectifiedSpectrum(
         grid=grid,
         flux=flux * factor,
@@ -74,6 +74,11 @@ def merge_images(
         flags=flags,
         correlation=correlation,
         sky=sky * factor if all(p.image.sky is not None for p in parts) else None,
+        sky_error=(
+            sky_error * np.abs(factor)
+            if all(p.image.sky_error is not None for p in parts)
+            else None
+        ),
         unit=unit,
     )
 
@@ -102,7 +107,7 @@ class _Sums:
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self.good, self.known = np.zeros((3, *grid.shape)), np.zeros((3, *grid.shape))
+        self.good, self.known = np.zeros((4, *grid.shape)), np.zeros((4, *grid.shape))
         self.flags = np.zeros(grid.shape, dtype="u2")
 
     def add(self, part: ImagePart) -> None:
@@ -115,6 +120,9 @@ class _Sums:
             if part.image.sky is not None:
                 sky = np.nan_to_num(part.image.sky) / _safe(part.throughput)
                 total[2][at] += weight * sky
+            if part.image.sky_error is not None:
+                own = np.nan_to_num(part.image.sky_error) / _safe(part.throughput)
+                total[3][at] += (weight * own) ** 2  # orders have skies of their own
         self.flags[at] |= np.where(weight > 0, part.image.flags, 0).astype("u2")
 
     @staticmethod
@@ -137,22 +145,17 @@ class _Sums:
         """(m, n) weights that count."""
         return np.where(self.some, self.good[0], self.known[0])
 
-    def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Flux, error, sky and flags."""
-        weight, flux, sky = (
+    def result(self) -> tuple[np.ndarray, ...]:
+        """Flux, error, sky, its error, and flags."""
+        weight, flux, sky, shared = (
             np.where(self.some, g, k) for g, k in zip(self.good, self.known, strict=True)
         )
         known = weight > 0
         safe = np.where(known, weight, 1.0)
         flags = np.where(self.some, self.flags & ~UNUSABLE, self.flags)
         flags = np.where(known, flags, int(PixelFlag.NOTHING_LEFT)).astype("u2")
-        error = np.where(known, 1.0 / np.sqrt(safe), np.nan)
-        return (
-            np.where(known, flux / safe, np.nan),
-            error,
-            np.where(known, sky / safe, np.nan),
-            flags,
-        )
+        values = (flux / safe, 1.0 / np.sqrt(safe), sky / safe, np.sqrt(shared) / safe)
+        return (*(np.where(known, v, np.nan) for v in values), flags)
 
 
 def _safe(throughput: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from soxspipe.datamodel.rectified import CHUNK
 class Laid:
     """What pixels leave in the bins of a grid, arrays (m, n) unless said.
 
-    light, sky   sums of a pixel's values times the share of it that lies in the bin, good pixels only
+    light, sky, sky_error   sums of a pixel's values times the share of it that lies in the bin, good
+                 pixels only
     variance     sum of shares squared times variances
     good, every  part of the bin that good, and that all pixels cover
     bits         uint16, flags of the pixels that cover enough of the bin
@@ -24,6 +25,7 @@ class Laid:
 
     light: np.ndarray
     sky: np.ndarray
+    sky_error: np.ndarray
     variance: np.ndarray
     good: np.ndarray
     every: np.ndarray
@@ -48,7 +50,8 @@ def lay(
     Parameters
     ----------
     u, v : (4, n) corners; pixels that reach out of the grid are not laid.
-    values : (3, n) light, variance and sky of the pixels. good : (n,) bool. flags : (n,) uint16.
+    values : (4, n) light, variance, sky and error of the sky of the pixels.
+    good : (n,) bool. flags : (n,) uint16.
     chunk_offset : bins by which the first chunk began before the first bin.
     least : part of a bin that a pixel must cover to hand on its flags.
     """
@@ -60,12 +63,12 @@ def lay(
     place = np.where(inside, [low_u, low_v, wide, high], 0).astype("i8")
     k, m = int(place[2].max(initial=1)), int(place[3].max(initial=1))
     chunks = (chunk_offset + shape[1] - 1) // CHUNK + 1
-    sums, bits = np.zeros((6, *shape)), np.zeros(shape, dtype="u2")
+    sums, bits = np.zeros((7, *shape)), np.zeros(shape, dtype="u2")
     lags = np.zeros((chunks, max(k, 1), 2 * max(m, 1) - 1))
     chunk = np.arange(chunk_offset, chunk_offset + shape[1]) // CHUNK
     _lay(u, v, place, values, good, flags.astype("u2"), sums, bits, lags, chunk, least)
-    light, sky, variance, covered, every, square = sums
-    return Laid(light, sky, variance, covered, every, bits, square, lags)
+    light, sky, variance, covered, every, square, sky_error = sums
+    return Laid(light, sky, sky_error, variance, covered, every, bits, square, lags)
 
 
 @njit(cache=True)
@@ -101,7 +104,9 @@ def _below(u0, v0, u1, v1, patch, rows, columns):  # type: ignore[no-untyped-def
 
 @njit(cache=True)
 def _lay(u, v, place, values, good, flags, sums, bits, lags, chunk, least):  # type: ignore[no-untyped-def]
-    """The loop of `lay`, pixel after pixel; `sums` are light, sky, variance, good, every, square."""
+    """The loop of `lay`, pixel after pixel; `sums` are light, sky, variance, good, every, square and
+    error of the sky.
+    """
     middle = lags.shape[2] // 2
     patch = np.zeros((middle + 1, lags.shape[1]))
     for p in range(u.shape[1]):
@@ -133,6 +138,7 @@ def _lay(u, v, place, values, good, flags, sums, bits, lags, chunk, least):  # t
                     sums[1, y, x] += share * values[2, p]
                     sums[2, y, x] += share * share * values[1, p]
                     sums[3, y, x] += covered
+                    sums[6, y, x] += share * values[3, p]
                 for jj in range(rows):
                     for ii in range(i, columns):
                         lags[chunk[x], ii - i, middle + jj - j] += share * patch[jj, ii] / area

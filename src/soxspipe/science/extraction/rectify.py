@@ -23,13 +23,15 @@ _NOTHING = 1e-6
 @dataclass(frozen=True, eq=False)
 class Values:
     """What the listed pixels of an order hold, arrays (n,): electrons, their variance, flags (uint16 bits
-    of PixelFlag), electrons of the sky model (None: not known).
+    of PixelFlag), electrons of the sky model and their error, which the pixels of a wavelength share
+    (None: not known).
     """
 
     data: np.ndarray
     variance: np.ndarray
     flags: np.ndarray
     sky: np.ndarray | None = None
+    sky_error: np.ndarray | None = None
 
 
 def pixel_scale(pixels: OrderPixels) -> float:
@@ -69,8 +71,10 @@ def rectify(
     flags = np.asarray(values.flags, dtype="u2")
     broken = ~(np.isfinite(values.data) & np.isfinite(values.variance) & (values.variance >= 0))
     flags = np.where(broken, flags | np.uint16(PixelFlag.BAD), flags)
-    sky = np.zeros(u.shape[1]) if values.sky is None else values.sky
-    light = np.array([values.data, values.variance, sky], dtype="f8")
+    sky, sky_error = (
+        np.zeros(u.shape[1]) if given is None else given for given in (values.sky, values.sky_error)
+    )
+    light = np.array([values.data, values.variance, sky, sky_error], dtype="f8")
     laid = lay(
         u - grid.first,
         v - grid.slit_first,
@@ -81,7 +85,7 @@ def rectify(
         chunk_offset=grid.first % CHUNK,
         least=least,
     )
-    return _image(grid, laid, lost, with_sky=values.sky is not None)
+    return _image(grid, laid, lost, values)
 
 
 def _grid(u: np.ndarray, v: np.ndarray, step: float, slit_step: float) -> Grid:
@@ -96,7 +100,7 @@ def _grid(u: np.ndarray, v: np.ndarray, step: float, slit_step: float) -> Grid:
     return Grid(low, step, slit_low, slit_step, (slit_high - slit_low, high - low))
 
 
-def _image(grid: Grid, laid: Laid, lost: float, *, with_sky: bool) -> RectifiedImage:
+def _image(grid: Grid, laid: Laid, lost: float, values: Values) -> RectifiedImage:
     known = laid.good > _NOTHING
     cover = np.where(known, laid.good, 1.0)
     gone = 1.0 - laid.good / np.where(laid.every > _NOTHING, laid.every, 1.0)
@@ -110,7 +114,10 @@ def _image(grid: Grid, laid: Laid, lost: float, *, with_sky: bool) -> RectifiedI
         flags=flags,
         correlation=_correlation(grid, laid),
         cover=np.where(known, laid.good, 0.0),
-        sky=np.where(known, laid.sky / cover, np.nan) if with_sky else None,
+        sky=None if values.sky is None else np.where(known, laid.sky / cover, np.nan),
+        sky_error=(
+            None if values.sky_error is None else np.where(known, laid.sky_error / cover, np.nan)
+        ),
     )
 
 
