@@ -8,13 +8,14 @@ from astropy.io import fits
 from astropy.io.fits import Header
 from astropy.table import Table
 
+from soxspipe.datamodel.cube import Cube
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.rectified import RectifiedOrders, RectifiedSpectrum
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.errors import InputError
-from soxspipe.io import geometry_tables, images, rectified, spectra, tables
+from soxspipe.io import cubes, geometry_tables, images, rectified, spectra, tables
 from soxspipe.io.frames import open_fits
 from soxspipe.io.geometry_tables import DispersionProduct, OrderTableProduct
 from soxspipe.io.writing import Staged, fits_bytes, refuse_existing
@@ -37,12 +38,14 @@ _WRITERS: dict[type, Callable[[Any, Header], fits.HDUList]] = {
     Spectrum: spectra.spectrum_hdus,
     RectifiedOrders: rectified.orders_hdus,
     RectifiedSpectrum: rectified.spectrum_hdus,
+    Cube: cubes.cube_hdus,
     Table: tables.table_hdus,
 }
 
 #: Extension that gives a product away -> its reader. The first that is there counts.
 _READERS: dict[str, Callable[[fits.HDUList], Any]] = {
     "LAMP": images.read_flat,
+    "STEPS": cubes.read_cube,
     "CORRELATION": rectified.read_spectrum,
     "RECTIFIED_ORDERS": rectified.read_orders,
     "ERRS": images.read_frame,

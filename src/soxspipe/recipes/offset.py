@@ -8,7 +8,15 @@ import numpy as np
 
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.recipes import pairs, slit_differences, slit_metrics, slit_products, slit_steps
+from soxspipe.recipes import (
+    map_places,
+    pairs,
+    slit_differences,
+    slit_maps,
+    slit_metrics,
+    slit_products,
+    slit_steps,
+)
 from soxspipe.recipes.places import Shot
 from soxspipe.recipes.recipe import Raw, RawFrame, Result, recipe
 from soxspipe.settings import OffsetSettings, OffsetStdSettings
@@ -20,7 +28,9 @@ _PRODUCTS = (
     *slit_products.spectra(_TECH),
     *slit_products.two_dimensional(_TECH)[1:],
     *slit_products.single_extractions(_TECH),
+    *slit_maps.PRODUCTS,
 )
+_PLOTS = (*slit_products.DIFFERENCE_PLOTS, *slit_maps.PLOTS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class StandardInputs(slit_steps.DifferenceInputs):
     inputs=StandardInputs,
     settings=OffsetStdSettings,
     products=_PRODUCTS,
-    plots=slit_products.DIFFERENCE_PLOTS,
+    plots=_PLOTS,
     metrics=slit_metrics.METRICS,
     type_codes={
         FrameKind.FLUX_STANDARD_OFFSET: "OFFSET_STD_FLUX",
@@ -66,7 +76,7 @@ def offset_std(inputs: StandardInputs, settings: OffsetStdSettings, arm: Arm) ->
     inputs=Inputs,
     settings=OffsetSettings,
     products=_PRODUCTS,
-    plots=slit_products.DIFFERENCE_PLOTS,
+    plots=_PLOTS,
     metrics=slit_metrics.METRICS,
     type_codes={FrameKind.SCIENCE_OFFSET: "OFFSET_OBJ"},
 )
@@ -81,6 +91,10 @@ def _reduce(
     settings: OffsetSettings | OffsetStdSettings,
     arm: Arm,
 ) -> Result:
+    infos = [raw.info for raw in frames]
+    shots = map_places.map_shots(infos)
+    if map_places.is_wanted(infos, shots):
+        return slit_maps.reduce(inputs, frames, shots, settings, arm, metrics=slit_metrics.METRICS)
     jitter = float(np.nan_to_num(frames[0].info.jitter_width))
 
     def pair(shots: Sequence[Shot]) -> pairs.Pairing:
