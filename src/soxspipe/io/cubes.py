@@ -16,7 +16,7 @@ _SKY_CARDS = (
     ("MAP_RA", "ra", "[deg] of zero offset"),
     ("MAP_DEC", "dec", "[deg] of zero offset"),
     ("MAP_PA", "angle", "[deg] position angle of the slit"),
-    ("MAP_SENS", "sense", "1: slit positions rise towards it, -1: they fall"),
+    ("MAP_SENS", "sense", "1 (-1): slit positions rise (fall) with it"),
 )
 
 
@@ -124,5 +124,5 @@ def _describe_sky(header: Header, cube: Cube, sky: OnSky) -> None:
 def _describe_values(header: Header, cube: Cube) -> None:
     header["BUNIT"] = (cube.unit, "per bin of a mean exposure")
     header["CUBETIME"] = (cube.seconds, "[s] mean exposure, to which all are scaled")
-    header["SLITWID"] = (cube.width, "[arcsec] a row holds the light of so much sky")
+    header["SLITWID"] = (cube.width, "[arcsec] width of sky in a row")
     header["NOISEFAC"] = (round(cube.noise_factor, 4), "true over naive error of a large sum")

@@ -119,7 +119,7 @@ def _light(panel: "Axes", table: Table) -> None:
     panel.axhline(0.0, color=style.DARK, lw=0.4)
     panel.set(xlabel="position", ylabel="electrons in the arm")
     panel.set_title("light of the extracted spectra")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.locator_params("x", integer=True)
     panel.legend(loc="best")
 
 

@@ -205,4 +205,5 @@ def rows(places: Sequence[Place], *, width: float, overlap: float = 1.05) -> Row
     first = float(np.mean(across - number * unit))
     index = np.rint((across - first) / unit).astype(int)
     worst = float(np.max(np.abs(across - first - index * unit)))
+    first, unit = round(first, 6), round(unit, 6)
     return Rows(tuple(int(i) for i in index), first, unit, int(index.max()) + 1, worst)

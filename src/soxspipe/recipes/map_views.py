@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from soxspipe.datamodel.frame import Frame
+from soxspipe.datamodel.frame import UNUSABLE, Frame
 from soxspipe.datamodel.rectified import RectifiedImage, RectifiedSpectrum
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.errors import DataError, SoxspipeError
@@ -62,13 +62,6 @@ class Seen:
     def snr(self) -> float:
         """Median S/N of the native bins."""
         return _median(np.concatenate([s.snr for s in self.native.orders.values()]))
-
-    @property
-    def light(self) -> tuple[float, float]:
-        """Electrons of the target in the arm, and their error."""
-        flux, variance = self.merged.flux, self.merged.variance
-        known = np.isfinite(flux) & np.isfinite(variance)
-        return float(flux[known].sum()), float(np.sqrt(variance[known].sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +262,21 @@ def _shifted(run: Run, place: Place, image: Image, flattened: RectifiedSpectrum)
         slit_offset=-place.moved,
     )
     return rectified_steps.joined([straight], run.lamp)
+
+
+def lights(seen: Sequence[Seen]) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) electrons of the target in the arm at each position, and (n,) errors: the sums over the bins
+    that are good at all positions, so that they can be compared. NaN if there are none.
+    """
+    flux = np.array([s.merged.flux for s in seen])
+    variance = np.array([s.merged.variance for s in seen])
+    flags = np.array([s.merged.flags for s in seen])
+    good = np.isfinite(flux) & np.isfinite(variance) & ((flags & UNUSABLE) == 0)
+    common = good.all(axis=0)
+    if not common.any():
+        return np.full(len(seen), np.nan), np.full(len(seen), np.nan)
+    total = variance[:, common].sum(axis=1)
+    return flux[:, common].sum(axis=1), np.sqrt(total)
 
 
 def _median(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Mapping mode: spectra of every position, a table of the positions, and a cube where they tile the sky."""
+"""Mapping mode: spectra of every position, a table of these, and a cube where they tile the sky."""
 
 import logging
 from collections.abc import Sequence
@@ -163,7 +163,7 @@ def _on_sky(run: Run, layout: Layout) -> OnSky | None:
 def positions_table(run: Run, layout: Layout, seen: Sequence[Seen]) -> Table:
     """One row for each position that was reduced."""
     places = [s.place for s in seen]
-    light = np.array([s.light for s in seen])
+    flux, error = map_views.lights(seen)
     files = [", ".join(run.frames[i].info.file for i in p.members) for p in places]
     table = Table(meta={"EXTNAME": "POSITIONS", "ANGLE": layout.angle})
     columns: tuple[tuple[str, Any, str, str], ...] = (
@@ -180,8 +180,8 @@ def positions_table(run: Run, layout: Layout, seen: Sequence[Seen]) -> Table:
         ("slit_position", [s.position for s in seen], "arcsec", "where was extracted"),
         ("fwhm", [s.fwhm for s in seen], "arcsec", "of the object along the slit"),
         ("snr", [s.snr for s in seen], "", "median S/N of native bins"),
-        ("flux", light[:, 0], "electron", "of the merged spectrum, all bins"),
-        ("flux_error", light[:, 1], "electron", "its error"),
+        ("flux", flux, "electron", "sum of the bins that are good everywhere"),
+        ("flux_error", error, "electron", "its error"),
     )
     for name, values, unit, meaning in columns:
         table[name] = values
