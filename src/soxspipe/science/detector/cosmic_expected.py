@@ -2,6 +2,7 @@
 
 import numpy as np
 from numba import njit
+from scipy import ndimage
 
 
 def against_profile(
@@ -11,6 +12,8 @@ def against_profile(
     data: np.ndarray,
     variance: np.ndarray,
     good: np.ndarray,
+    *,
+    beside: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a pixel should hold by the *other* pixels of its wavelength (after Horne 1986, PASP 98, 609).
 
@@ -22,7 +25,8 @@ def against_profile(
     ----------
     bins : (n,) number of the native bin, from 0. offset : (n,) distance from its middle, bins. share :
     (n,) part of the object's light of a bin in the pixel. data, variance : (n,) electrons without sky.
-    good : (n,) bool.
+    good : (n,) bool. beside : least light of either neighbouring bin over that of a bin: a track along
+    the slit, which fills one bin, has less.
 
     Returns
     -------
@@ -42,6 +46,10 @@ def against_profile(
     left = known[bins] - weight**2
     told = np.isfinite(flux) & (left > 0)
     error = np.where(told, 0.5 * np.pi * share**2 / np.where(told, left, 1.0), 0.0)
+    padded = np.pad(np.maximum(spectrum, 0.0), 1)
+    doubt = 3.0 * np.sqrt(0.5 * np.pi / np.where(known > 0, known, 1.0))
+    most = 0.5 * (padded[2:] + padded[:-2]) / beside + doubt
+    spectrum, flux = np.minimum(spectrum, most), np.minimum(flux, most[bins])
     middle = np.bincount(bins, weight**2 * offset, m) / np.where(known > 0, known, 1.0)
     moved = offset - middle[bins]
     change, rise = _changes(spectrum)
@@ -97,8 +105,10 @@ def along_slit(
 
     Returns
     -------
-    level : (n,) median of `value` over the bin, electrons, where that is clear, else 0. excess : (n,)
-    variance over the expected one, from the 70 % of its pixels that are nearest to that; 1 or more.
+    level : (n,) what the pixels of the bin have in common, electrons, where that is clear, else 0. excess :
+    (n,) variance over the expected one, by how low the lowest 15 % of its pixels lie, and by how
+    far off the nearest 70 % are if that is so in three bins on end; 1 or more. A track along the slit
+    fills one or two, and is no error of the sky.
     """
     use = np.flatnonzero(good & np.isfinite(value))
     m = int(bins.max()) + 1 if len(bins) else 0
@@ -106,13 +116,16 @@ def along_slit(
     middle = _quantiles(where, value[use], m, 0.5)
     count = np.maximum(np.bincount(where, minlength=m), 1)
     noise = np.sqrt(np.bincount(where, variance[use], m) / count)
-    clear = np.abs(middle) > 5.0 * noise / np.sqrt(count)
-    level = np.where(clear, middle, 0.0)
-    off = np.abs(value[use] - level[where]) / np.sqrt(variance[use])
-    width = _quantiles(where, off, m, 0.7) / 1.036
-    wide = np.where(width > 1.6, width, 1.0)
-    padded = np.pad(wide, 1, mode="edge")
-    return level[bins], np.maximum(np.maximum(padded[2:], padded[:-2]), wide)[bins] ** 2
+    clear = 6.0 * noise / np.sqrt(count)
+    # a track along the slit may fill half of it, hardly three quarters
+    high = _quantiles(where, value[use], m, 0.25) + 0.674 * noise
+    level = np.where(middle < -clear, middle, np.where(high > clear, high, 0.0))
+    off = (value[use] - level[where]) / np.sqrt(variance[use])
+    low = -_quantiles(where, off, m, 0.15) / 1.036
+    both = ndimage.grey_opening(_quantiles(where, np.abs(off), m, 0.7) / 1.036, 3)
+    width = np.maximum(low, both)
+    wide = ndimage.maximum_filter1d(np.where(width > 1.6, width, 1.0), 5)
+    return level[bins], wide[bins] ** 2
 
 
 def _quantiles(bins: np.ndarray, values: np.ndarray, m: int, part: float) -> np.ndarray:

@@ -34,6 +34,26 @@ def _edge(y, x, row_wise, value, sky):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _beside(j, i, dy, dx, images, shares, hit):  # type: ignore[no-untyped-def]
+    """Light and variance of the pixel beside those asked for; variance -1: not known, -2: a hit.
+
+    A bad pixel is taken to be as bright as the brighter of those next to it that lie as far away.
+    """
+    value = images[0]
+    ny, nx = value.shape
+    if 0 <= j < ny and 0 <= i < nx and not np.isnan(value[j, i]):
+        if hit[j, i]:
+            return 0.0, -2.0
+        return value[j, i], _noise(j, i, images, shares[0], shares[1], shares[2])
+    light, noise = -np.inf, -1.0
+    for side in (-1, 1):
+        q, p = j + side * dx, i + side * dy
+        if 0 <= q < ny and 0 <= p < nx and value[q, p] > light:
+            light, noise = value[q, p], _noise(q, p, images, shares[0], shares[1], shares[2])
+    return light, noise
+
+
+@njit(cache=True)
 def _over(y, x, dy, dx, size, ratio, images, shares, hit):  # type: ignore[no-untyped-def]
     """Significance by which `size` pixels from (y, x) on exceed what both neighbours allow."""
     value = images[0]
@@ -50,17 +70,16 @@ def _over(y, x, dy, dx, size, ratio, images, shares, hit):  # type: ignore[no-un
     for side in range(2):
         step = size if side == 0 else -1
         j, i = y + step * dy, x + step * dx
-        if j < 0 or j >= ny or i < 0 or i >= nx or np.isnan(value[j, i]):
-            continue
-        if hit[j, i]:
-            hits_beside += 1
+        light, unsure = _beside(j, i, dy, dx, images, shares, hit)
+        if unsure < 0.0:
+            hits_beside += unsure < -1.5
             continue
         sides += 1
-        support += max(value[j, i], 0.0)
-        weight += _noise(j, i, images, share, sky_share, step_share)
+        support += max(light, 0.0)
+        weight += unsure
     if sides == 0:
         return np.inf if hits_beside > 0 else -np.inf
-    # a side that is not known is as the other
+    # beside a hit or the end of the slit, light is taken to be as on the other side
     factor = (1.0 if size == 1 else 2.0) / (sides * ratio)
     return (inside - factor * support) / np.sqrt(noise + factor * factor * weight)
 

@@ -19,6 +19,9 @@ from soxspipe.science.detector.cosmic_expected import against_profile, along_sli
 
 _WIDTH = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
+#: Least FWHM of light along dispersion, px: below what the optics of either arm deliver.
+LEAST_BLUR = 1.6
+
 
 @dataclass(frozen=True, eq=False)
 class Excess:
@@ -50,14 +53,18 @@ class Excess:
         variance: np.ndarray,
         good: np.ndarray,
         share: np.ndarray,
+        blur: float = LEAST_BLUR,
     ) -> None:
         """Fill in the pixels of one order, arrays (n,).
 
         light : electrons without sky. sky : its model. variance : expected, of sky and object. good :
-        bool, usable. share : part of the object's light of a native bin in the pixel.
+        bool, usable. share : part of the object's light of a native bin in the pixel. blur : least
+        FWHM along dispersion, px.
         """
         offset = pixels.bin - pixels.first - pixels.nearest
-        star, error, step = against_profile(pixels.nearest, offset, share, light, variance, good)
+        star, error, step = against_profile(
+            pixels.nearest, offset, share, light, variance, good, beside=sharpest(blur)[0]
+        )
         good = good & np.isfinite(star)
         star = np.where(good, star, 0.0)
         level, wide = along_slit(pixels.nearest, light - star, variance + error, good)
