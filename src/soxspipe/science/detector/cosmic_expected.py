@@ -4,6 +4,9 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
+#: Shares below this part of the largest are not used.
+FAINTEST = 1e-3
+
 
 def against_profile(
     bins: np.ndarray,
@@ -30,11 +33,13 @@ def against_profile(
 
     Returns
     -------
-    star : (n,) electrons of the object; NaN where no other pixel tells. variance : (n,) of that value.
-    step : (n,) largest difference to what the neighbouring bins would give it.
+    star : (n,) electrons of the object; NaN where it matters and no other pixel tells. variance :
+    (n,) of that value. step : (n,) largest difference to what the neighbouring bins would give it.
     """
     m = int(bins.max()) + 1 if len(bins) else 0
-    use = good & (share > 0)
+    # far wings tell nothing of the flux, and have next to nothing of it
+    wing = share <= FAINTEST * (share.max() if len(share) else 0.0)
+    use = good & ~wing
     safe = np.where(use, share, 1.0)
     ratio = data / safe
     weight = np.where(use, share / np.sqrt(variance), 0.0)
@@ -53,7 +58,7 @@ def against_profile(
     middle = np.bincount(bins, weight**2 * offset, m) / np.where(known > 0, known, 1.0)
     moved = offset - middle[bins]
     change, rise = _changes(spectrum)
-    star = np.where(told, (flux + rise[bins] * moved) * share, np.nan)
+    star = np.where(told, (flux + rise[bins] * moved) * share, np.where(wing, 0.0, np.nan))
     return star, error, change[bins] * share
 
 
@@ -105,8 +110,8 @@ def along_slit(
 
     Returns
     -------
-    level : (n,) what the pixels of the bin have in common, electrons, where that is clear, else 0. excess :
-    (n,) variance over the expected one, by how low the lowest 15 % of its pixels lie, and by how
+    level : (n,) what the pixels of the bin have in common, electrons, where that is clear, else 0.
+    excess : (n,) variance over the expected one, by how low the lowest 15 % of its pixels lie, and by how
     far off the nearest 70 % are if that is so in three bins on end; 1 or more. A track along the slit
     fills one or two, and is no error of the sky.
     """
