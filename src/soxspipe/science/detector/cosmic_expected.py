@@ -118,32 +118,46 @@ def along_slit(
     use = np.flatnonzero(good & np.isfinite(value))
     m = int(bins.max()) + 1 if len(bins) else 0
     where = bins[use]
-    middle = _quantiles(where, value[use], m, 0.5)
+    middle, quarter = _quantiles(where, value[use], m, (0.5, 0.25))
     count = np.maximum(np.bincount(where, minlength=m), 1)
     noise = np.sqrt(np.bincount(where, variance[use], m) / count)
     clear = 6.0 * noise / np.sqrt(count)
     # a track along the slit may fill half of it, hardly three quarters
-    high = _quantiles(where, value[use], m, 0.25) + 0.674 * noise
+    high = quarter + 0.674 * noise
     level = np.where(middle < -clear, middle, np.where(high > clear, high, 0.0))
     off = (value[use] - level[where]) / np.sqrt(variance[use])
-    low = -_quantiles(where, off, m, 0.15) / 1.036
-    both = ndimage.grey_opening(_quantiles(where, np.abs(off), m, 0.7) / 1.036, 3)
+    low = -_quantiles(where, off, m, (0.15,))[0] / 1.036
+    both = ndimage.grey_opening(_quantiles(where, np.abs(off), m, (0.7,))[0] / 1.036, 3)
     width = np.maximum(low, both)
     wide = ndimage.maximum_filter1d(np.where(width > 1.6, width, 1.0), 5)
     return level[bins], wide[bins] ** 2
 
 
-def _quantiles(bins: np.ndarray, values: np.ndarray, m: int, part: float) -> np.ndarray:
-    """Quantile of the values (n,) in each of m bins, 0 in empty ones."""
-    ordered = values[np.lexsort((values, bins))]
-    count = np.bincount(bins, minlength=m)
-    place = np.cumsum(count) - count + part * np.maximum(count - 1, 0)
-    low = np.minimum(np.floor(place).astype("i8"), max(len(values) - 1, 0))
-    high = np.minimum(np.ceil(place).astype("i8"), max(len(values) - 1, 0))
-    if not len(values):
-        return np.zeros(m)
-    mixed = ordered[low] + (place - low) * (ordered[high] - ordered[low])
-    return np.where(count > 0, mixed, 0.0)
+def _quantiles(
+    bins: np.ndarray, values: np.ndarray, m: int, parts: tuple[float, ...]
+) -> np.ndarray:
+    """Quantiles (k, m) of the values (n,) in each of m bins, 0 in empty ones."""
+    if (np.diff(bins) < 0).any():
+        order = np.argsort(bins, kind="stable")
+        bins, values = bins[order], values[order]
+    out = np.zeros((len(parts), m))
+    _quantiles_of_runs(np.cumsum(np.bincount(bins, minlength=m)), values, parts, out)
+    return out
+
+
+@njit(cache=True)
+def _quantiles_of_runs(last, values, parts, out):  # type: ignore[no-untyped-def]
+    """See `_quantiles`; last : (m,) where the values of each bin end."""
+    start = 0
+    for k in range(last.size):
+        if last[k] > start:
+            ordered = np.sort(values[start : last[k]])
+            for q in range(len(parts)):
+                place = parts[q] * (ordered.size - 1)
+                low = int(place)
+                high = min(low + 1, ordered.size - 1)
+                out[q, k] = ordered[low] + (place - low) * (ordered[high] - ordered[low])
+        start = last[k]
 
 
 def _changes(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
