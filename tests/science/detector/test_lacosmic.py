@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
-from soxspipe.science.detector.cosmic_rays import lacosmic, stands_out
+from soxspipe.science.detector.cosmic_rays import lacosmic
 from tests.maths.truth import pixel_gaussian
 
 SHAPE = (300, 320)
@@ -83,12 +83,3 @@ def test_bad_pixels_are_no_cosmic_rays():
     found = lacosmic(frame, np.zeros(SHAPE), frame.variance, sigma=6.0)
     assert found.flags[100, 100] == PixelFlag.HOT
     assert found.flags[50, 60] == PixelFlag.NO_FLAT | PixelFlag.COSMIC_RAY
-
-
-def test_what_touches_a_hit_is_taken_at_half_the_limit():
-    excess = np.zeros((7, 9))
-    excess[3, 3] = 10
-    excess[4, 4], excess[2, 2] = 4, 2  # touching: above and below half the limit
-    excess[3, 6] = 4  # apart
-    assert np.argwhere(stands_out(excess, sigma=6.0)).tolist() == [[3, 3], [4, 4]]
-    assert not stands_out(excess, sigma=11.0).any()

@@ -9,7 +9,6 @@ a hit is not.
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from scipy import ndimage
 from scipy.special import erf
 
 from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
@@ -183,15 +182,3 @@ def lacosmic(
         cleantype="medmask",
     )
     return frame.flagged(mask, PixelFlag.COSMIC_RAY)
-
-
-def stands_out(excess: np.ndarray, *, sigma: float) -> np.ndarray:
-    """(ny, nx) bool: pixels `sigma` above a model, with touching ones above half of that.
-
-    excess : (ny, nx) data minus model over noise, 0 where nothing is known.
-    """
-    core = excess > sigma
-    if not core.any():
-        return core
-    touching = ndimage.binary_dilation(core, structure=np.ones((3, 3), dtype=bool))
-    return np.asarray(core | (touching & (excess > 0.5 * sigma)))

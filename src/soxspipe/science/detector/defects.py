@@ -7,10 +7,6 @@ from scipy.special import erfc
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.maths.blocks import smooth_level
 from soxspipe.maths.robust import mad_sigma, median_around
-from soxspipe.science.detector import cosmic_rays as _cosmic_rays
-
-#: Under their former names, for recipes that do not use `cosmic_rays.find` yet.
-cosmic_rays, stands_out = _cosmic_rays.lacosmic, _cosmic_rays.stands_out
 
 #: Share of good pixels among those that are flagged.
 FALSE_SHARE = 0.01
