@@ -55,22 +55,27 @@ def compare_sky(
     lines: np.ndarray,
     between: np.ndarray,
 ) -> dict[str, float]:
-    """Scatter of what is left of the sky over the error that is told, and the model's own error in units
-    of the noise of the raw frame.
+    """Scatter of what is left of the sky over the expected noise, and the model's own error in units of
+    the noise of the raw frame.
 
-    Pixels of objects, flagged, hit or defective ones are left out.
+    Expected is the noise of the raw frame and, the same in every pixel, what the told variance has more
+    than that between the lines: calibrations have noise. Pixels of objects, flagged, hit or defective
+    ones are left out.
     """
     seen = (subtracted.flags == 0) & (light.hits == 0) & light.healthy & (light.orders > 0)
     seen &= (light.light < _DARK * light.noise) & (subtracted.variance > 0)
     left = subtracted.data - light.light
     sky = light.sky + scattered_left(model + left, light, between & seen) * light.scattered
+    quiet = between & seen
+    more = np.median((subtracted.variance - light.noise**2)[quiet]) if quiet.any() else 0.0
     values = {}
     for name, where in (("in lines", lines & seen), ("between lines", between & seen)):
         if np.count_nonzero(where) < _ENOUGH:
             continue
         error, noise = np.sqrt(subtracted.variance[where]), light.noise[where]
+        expected = np.sqrt(noise**2 + max(float(more), 0.0))
         wrong = (model - sky)[where] / noise
-        values[f"sky residual over noise, {name}"] = spread(left[where] / error)
+        values[f"sky residual over noise, {name}"] = spread(left[where] / expected)
         values[f"error over noise of the raw frame, {name}"] = float(np.median(error / noise))
         values[f"sky model, median error {name} [sigma]"] = float(np.median(wrong))
         values[f"sky model, scatter {name} [sigma]"] = spread(wrong)
