@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from soxspipe import classic, recipes
+from soxspipe.cli.arguments import RECIPES
 from soxspipe.errors import InputError, OutputError, SettingsError
 from soxspipe.workspace import runner
 from tests.raw_files import write_raw
@@ -62,16 +63,22 @@ def test_errors_are_raised(biases):
         "soxs_mflat",
         "soxs_spatial_solution",
         "soxs_stare",
+        "soxs_nod",
+        "soxs_offset",
+        "soxs_straighten",
+        "soxs_extract",
     ],
 )
 def test_every_class_stands_for_a_recipe(name):
     kind = getattr(recipes, name)
     assert tuple(inspect.signature(kind).parameters) == DOCUMENTED
-    assert kind().recipeName in recipes.MODULES
+    assert {kind().recipeName, *kind.variants} <= set(RECIPES)
 
 
 def test_standard_star():
     assert recipes.soxs_stare(recipeName="soxs-stare-std").recipeName == "stare_std"
+    assert recipes.soxs_nod(recipeName="soxs-nod-std").recipeName == "nod_std"
+    assert recipes.soxs_offset(recipeName="soxs-offset-std").recipeName == "offset_std"
     with pytest.raises(InputError, match="recipeName may be stare, stare_std"):
         recipes.soxs_stare(recipeName="soxs-nod")
 

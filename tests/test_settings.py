@@ -13,6 +13,7 @@ from soxspipe.settings import (
     BLOCKS,
     DispSolutionSettings,
     MbiasSettings,
+    NodSettings,
     OrderCentresSettings,
     SpatSolutionSettings,
     StareSettings,
@@ -44,6 +45,21 @@ def write(tmp_path, text):
         ("soxs-stare-std", "VIS", "sky_subtraction.noise_rolling_window_size", 250),
         ("soxs-stare-std", "NIR", "sky_subtraction.percentile_clipping_sigma", 4),
         ("soxs-stare", "NIR", "detect_continuum.slice_length", 50),
+        ("soxs-stare", "VIS", "subtract_background", True),
+        ("soxs-nod", "VIS", "subtract_background", False),
+        ("soxs-nod", "VIS", "detect_continuum.slice_length", 70),
+        ("soxs-nod-std", "VIS", "detect_continuum.slice_length", 50),
+        ("soxs-nod", "NIR", "detect_continuum.slice_length", 50),
+        ("soxs-nod-std", "NIR", "detect_continuum.order_deg", 6),
+        ("soxs-nod-std", "NIR", "detect_continuum.poly_fitting_residual_clipping_sigma", 5),
+        ("soxs-nod", "NIR", "horne_extraction_slit_length", 11),
+        ("soxs-nod", "VIS", "save_single_frame_extractions", False),
+        ("soxs-offset", "VIS", "detect_continuum.slice_length", 35),
+        ("soxs-offset-std", "NIR", "detect_continuum.slice_width", 5),
+        ("soxs-offset", "NIR", "horne_extraction_slit_length", 10),
+        ("soxs-offset-std", "VIS", "lacosmic_sigma", 25),
+        ("soxs-straighten", "VIS", "straighten_grid_res_split", 0),
+        ("soxs-extract", "NIR", "detect_continuum.slice_length", 50),
     ],
 )
 def test_documented_defaults(folder, arm, path, value):
@@ -128,6 +144,14 @@ MISTAKES = {
     "soxs-disp-solution: {order-deg: 3}": "soxs-disp-solution / order-deg: must be a list",
     "soxs-mbias: {qc-acceptable-ranges: {raw-ron: [9, 1]}}": "lowest value 9.0 is above",
     "soxs-mbias: {qc-acceptable-ranges: {raw-ron: 9}}": "qc-acceptable-ranges / raw-ron: must be",
+    "soxs-nod: {object-positions: 3}": "object-positions: must be a list of numbers, got 3",
+    "soxs-nod: {object-positions: [30]}": "object-positions / 0: must be less than or equal to 10",
+    "soxs-nod: {object-apertures: [0]}": "object-apertures / 0: must be greater than 0",
+    "soxs-nod: {object-positions: [1], object-apertures: [2, 3]}": "2 apertures for 1 slit positions",
+    "soxs-extract: {wavelength-unit: um}": "wavelength-unit: must be 'nm' or 'angstrom', got 'um'",
+    "soxs-stare: {combine: never}": "combine: must be 'before' or 'after', got 'never'",
+    "soxs-offset: {merged-step: -0.1}": "merged-step: must be greater than or equal to 0",
+    "soxs-nod: {straighten_grid_res_split: 1}": "straighten_grid_res_split: unknown",
     "soxs-mbiass: {}": "soxs-mbiass: unknown; did you mean soxs-mbias?",
     "soxs-mbias: 4": "soxs-mbias: should be a block of options",
     "instrument: xsh": "instrument: must be 'soxs', got 'xsh'",
@@ -178,16 +202,14 @@ def test_missing_and_empty_files(tmp_path):
 
 def test_a_full_documented_file_is_valid(tmp_path):
     """Blocks of recipes to come are read past."""
-    text = "\n".join(
-        f"{name}: {{a: 1}}" for name in ("soxs-nod", "soxs-offset-std", "soxs-response")
-    )
+    text = "soxs-response: {a: 1}"
     text += "\nlogging settings: {version: 1}\npae: false\nignore-dflats: True\n"
     assert read_settings(write(tmp_path, text)).blocks == read_settings(None).blocks
 
 
 def test_unknown_block_or_arm():
-    with pytest.raises(SettingsError, match="no settings soxs-nod for arm VIS"):
-        read_settings(None).recipe("soxs-nod", "VIS")
+    with pytest.raises(SettingsError, match="no settings soxs-response for arm VIS"):
+        read_settings(None).recipe("soxs-response", "VIS")
 
 
 def test_default_file_says_what_the_defaults_are(tmp_path):
@@ -245,6 +267,36 @@ def test_poly_that_misfits(kind, digits):
         kind.defaults("VIS").with_poly(digits)
 
 
+def test_options_of_the_command_line_go_before_all_others(tmp_path):
+    text = "soxs-nod: {object-positions: [4], merged-step: 0.1, vis: {object-positions: [5]}}"
+    settings = read_settings(write(tmp_path, text)).recipe("soxs-nod", "VIS")
+    assert settings.object_positions == (5,)
+    given = settings.with_options({"object_positions": (-1.5, 2.0), "object_apertures": (3.0,)})
+    assert (given.object_positions, given.object_apertures) == ((-1.5, 2.0), (3.0,))
+    assert given.merged_step == 0.1
+    assert settings.with_options({}) == settings
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        (MbiasSettings, {"object_positions": (1.0,)}, "this recipe has no --object-positions"),
+        (StareSettings, {"object_positions": (99.0,)}, "--object-positions: must be less than"),
+        (NodSettings, {"object_apertures": (1.0, 2.0)}, "2 apertures for 0 slit positions"),
+    ],
+)
+def test_options_of_the_command_line_that_misfit(kind, given, told):
+    with pytest.raises(SettingsError, match=told):
+        kind.defaults("VIS").with_options(given)
+
+
+def test_any_spelling_and_spectra_as_you_like(tmp_path):
+    text = "Soxs Extract: {Object Positions: [0, -2.5], wavelength_medium: vacuum}"
+    settings = read_settings(write(tmp_path, text)).recipe("soxs-extract", "NIR")
+    assert (settings.object_positions, settings.wavelength_medium) == ((0, -2.5), "vacuum")
+    assert settings.flattened()["object-positions"] == (0, -2.5)
+
+
 def test_flattened_has_documented_names():
     flat = StareSettings.defaults("VIS").flattened()
     assert flat["use_flat"] is True
@@ -262,9 +314,9 @@ def test_options_without_effect_are_the_ones_the_manual_names():
     )
     declared = "\n".join(
         (source / "settings" / name).read_text(encoding="utf-8")
-        for name in ("declared.py", "blocks.py")
+        for name in ("declared.py", "blocks.py", "objects.py")
     )
-    options = set(re.findall(r"^    (\w+): ", declared, re.M)) - {"version", "poly_digits"}
+    options = set(re.findall(r"^    (\w+): .*= option\(", declared, re.M)) - {"version"}
     idle = {name for name in options if not re.search(rf"\.{name}\b", code)}
     manual = (source.parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
     listed = manual[manual.index("have no effect yet") :]

@@ -39,7 +39,8 @@ def _purpose(recipe: Recipe) -> str:
 def _input_row(item: Input) -> tuple[str, str, str, str]:
     marker = item.marker
     if isinstance(marker, Calibration):
-        what = f"`{marker.tag}_<ARM>`, made by [{marker.made_by}]({marker.made_by}.md)"
+        name = f"`{marker.tag}_<ARM>`" if marker.tag else "an image of orders, such as that"
+        what = f"{name}, made by [{marker.made_by}]({marker.made_by}.md)"
         needed = [arm for arm in marker.arms if marker.required_in(arm)]
         required = "yes" if needed == list(marker.arms) else ", ".join(needed) or "no"
         return _code(item.name), what, ", ".join(marker.arms), required
@@ -142,16 +143,25 @@ def _plots(recipe: Recipe) -> str:
     return _table(("plot", "file", "shows"), rows)
 
 
+def _names(recipe: Recipe) -> str:
+    if not recipe.type_codes:
+        return (
+            "It is run by hand: `soxspipe prep` writes no SOF for it, files can be named directly."
+        )
+    stems = ", ".join(_code(code) for code in dict.fromkeys(recipe.type_codes.values()))
+    return f"The type field of its SOF names is {stems}."
+
+
 def page(recipe: Recipe) -> str:
     """The page of one recipe as MyST Markdown."""
-    stems = ", ".join(_code(code) for code in dict.fromkeys(recipe.type_codes.values()))
     parts = [
         f"# {recipe.name}: {recipe.title}",
         _purpose(recipe),
         f"```console\n$ soxspipe {recipe.name} sof/NAME.sof\n```",
-        f"The type field of its SOF names is {stems}. Products go to "
+        f"{_names(recipe)} Products go to "
         f"`reduced/<night>/{recipe.folder}/`, plots and tables for quality control to "
-        f"`qc/<night>/{recipe.folder}/`; `<stem>` is the name of the SOF without `.sof`.",
+        f"`qc/<night>/{recipe.folder}/`; `<stem>` is the name of the SOF without `.sof`"
+        f"{'' if recipe.type_codes else ', or that of the input without `.fits`'}.",
         "## Input\n\n" + _inputs(recipe),
         f"## Settings\n\nBlock `{recipe.folder}` of `soxspipe.yaml`. A value in its sub-block "
         "`vis` or `nir` holds for that arm only.\n\n" + _settings(recipe),

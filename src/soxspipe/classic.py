@@ -135,6 +135,32 @@ class soxs_stare(base_recipe):
     variants = ("stare_std",)
 
 
+class soxs_nod(base_recipe):
+    """Object in nodding mode; `recipeName="soxs-nod-std"` for a standard star."""
+
+    recipe = "nod"
+    variants = ("nod_std",)
+
+
+class soxs_offset(base_recipe):
+    """Object in offset mode; `recipeName="soxs-offset-std"` for a standard star."""
+
+    recipe = "offset"
+    variants = ("offset_std",)
+
+
+class soxs_straighten(base_recipe):
+    """Rectified images of the orders."""
+
+    recipe = "straighten"
+
+
+class soxs_extract(base_recipe):
+    """Extraction from a two-dimensional product; positions and apertures are in the settings."""
+
+    recipe = "extract"
+
+
 def _error(outcome: RunOutcome) -> errors.SoxspipeError:
     """The error a run ended with."""
     kinds: tuple[type[errors.SoxspipeError], ...] = (

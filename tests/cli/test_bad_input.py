@@ -79,16 +79,35 @@ def test_a_bad_file_is_named_and_the_rest_reduced(soxspipe, night, name, spoil, 
 
 
 def test_a_science_frame_without_any_flat(soxspipe, night):
-    f.write(night, "VIS", f.at(20), **f.SCIENCE | {"slit": "SLIT0.5"}, object="lonely")
+    flat = f.SCIENCE | {"read_mode": "9"}
+    f.write(night, "VIS", f.at(20), **flat, object="lonely")
     status, out, _ = soxspipe("prep", night)
     assert status == IN_PART
-    assert "needs mflat (slit SLIT0.5" in " ".join(out.split())
+    assert "mflat (slit SLIT1.0 or another width, read-out mode 9" in " ".join(out.split())
     status, out, _ = soxspipe("reduce", "all", night, "--workers", "1")
     assert status == IN_PART
     assert "lonely" in out
     names = [p.name for p in (night / "reduced").rglob("*STARE_OBJ*.fits")]
     assert len(names) == 1
     assert "SN2026-ab" in names[0]
+
+
+def test_a_science_slit_without_a_flat_of_its_own(soxspipe, night):
+    f.write(night, "VIS", f.at(20), **f.SCIENCE | {"slit": "SLIT0.5"}, object="odd")
+    status, out, _ = soxspipe("prep", night)
+    assert status == 0
+    assert "no mflat of SLIT0.5: that of SLIT1.0 stands in" in " ".join(out.split())
+    assert soxspipe("reduce", "all", night, "--workers", "1")[0] == 0
+    assert list((night / "reduced").rglob("*STARE_OBJ*_odd_*.fits"))
+
+
+def test_seven_frames_of_a_nod_template(soxspipe, night):
+    f.write_set(night, "VIS", f.at(21), 7, f.NODDING, count=8, object="nodded")
+    status, out, _ = soxspipe("prep", night)
+    assert status == 0
+    assert "7 of the 8 exposures of its template are here" in " ".join(out.split())
+    assert soxspipe("reduce", "all", night, "--workers", "1")[0] == 0
+    assert list((night / "reduced").rglob("*NOD_OBJ*_nodded_*.fits"))
 
 
 def test_a_frame_that_vanishes_after_prep(soxspipe, night):

@@ -35,7 +35,17 @@ def test_help_is_quick_and_imports_nothing_heavy():
 
 
 def test_every_recipe_is_a_command():
-    assert list(RECIPES) == list(MODULES)
+    assert set(MODULES) <= set(RECIPES)
+    for name in MODULES:
+        assert build_parser("0").parse_args([name, "a.sof"]).recipe == name
+
+
+def test_a_recipe_that_is_registered_becomes_a_command(monkeypatch):
+    for name in ("nod", "nod_std", "offset", "offset_std", "straighten", "extract"):
+        monkeypatch.setitem(MODULES, name, name)
+        args = build_parser("0").parse_args([name, "a.sof"])
+        assert args.recipe == name
+        assert ("object_positions" in args.options) == (name != "straighten")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +78,25 @@ def test_documented_options_of_reduce(words):
     args = build_parser("0").parse_args(sorted_words(words))
     assert args.quitOnFail
     assert args.batch in (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "positions", "apertures"),
+    [
+        (["stare", "a.sof", "--position", "-1.5", "3"], [-1.5, 3.0], None),
+        (["--position", "-1.5", "3", "--aperture=2.5", "stare", "a.sof"], [-1.5, 3.0], [2.5]),
+        (["stare", "--object-positions", "0", "-x", "a.sof", "--position", "2"], [0.0, 2.0], None),
+        (["stare_std", "--aperture", "2", "a.sof"], None, [2.0]),
+    ],
+)
+def test_positions_and_apertures_are_lists_of_numbers_anywhere(words, positions, apertures):
+    args = build_parser("0").parse_args(sorted_words(words))
+    assert args.inputs == ["a.sof"]
+    assert (args.object_positions, args.object_apertures) == (positions, apertures)
+
+
+def test_recipes_without_objects_take_no_positions(soxspipe):
+    assert soxspipe("mflat", "a.sof", "--position", "1")[0] == 2
 
 
 def test_version(soxspipe):

@@ -1,5 +1,6 @@
 """Headers, and what they say about a frame."""
 
+import math
 from datetime import datetime
 
 import pytest
@@ -47,6 +48,7 @@ def nir(**cards):
         ("OBJECT,ASYNC", "ECHELLE,SLIT,STARE", "science_stare"),
         ("OBJECT", "ECHELLE,SLIT,NODDING", "science_nodding"),
         ("OBJECT", "ECHELLE,SLIT,OFFSET", "science_offset"),
+        ("OBJECT", "ECHELLE,SLIT,MAPPING", "science_offset"),
     ],
 )
 def test_kinds_of_frames(dpr_type, dpr_tech, kind):
@@ -186,3 +188,46 @@ def test_a_date_that_is_none():
 def test_an_arm_that_is_not_reduced():
     with pytest.raises(InputError, match="no spectrograph arm SOXS ACQ"):
         info(SEQ_ARM="ACQ")
+
+
+def test_pointing_of_a_nodding_frame():
+    frame = info(
+        SEQ_CUMOFF_X=0.1, SEQ_CUMOFF_Y=-2.5, SEQ_NOD_THROW=5.0, SEQ_JITTER_WIDTH=1.0,
+        TEL_AMBI_FWHM_START=0.8, TEL_AMBI_FWHM_END=1.0, TEL_AIRM_START=1.2, TEL_AIRM_END=1.3,
+        ADA_ABSROT_END=14.2, ADA_POSANG=-30.0, EXPTIME=864.0,
+    )  # fmt: skip
+    assert (frame.offset_along_slit, frame.offset_across_slit) == (-2.5, 0.1)
+    assert (frame.nod_throw, frame.jitter_width) == (5.0, 1.0)
+    assert (frame.seeing_start, frame.seeing_end, frame.seeing) == (0.8, 1.0, pytest.approx(0.9))
+    assert (frame.airmass_start, frame.airmass_end) == (1.2, 1.3)
+    assert (frame.rotator_angle, frame.position_angle) == (14.2, -30.0)
+    assert frame.mjd_middle - frame.mjd_obs == pytest.approx(0.005, abs=1e-9)
+
+
+def test_offsets_on_the_sky_by_their_keywords():
+    frame = info(
+        SEQ_FIXOFF_RA=20.0, SEQ_FIXOFF_DEC=-15.0, SEQ_CUMOFF_RA=1.0, SEQ_CUMOFF_DEC=2.0,
+        SEQ_RELOFF_RA=3.0, SEQ_RELOFF_DEC=4.0,
+    )  # fmt: skip
+    assert (frame.offset_ra, frame.offset_dec) == (20.0, -15.0)
+    assert (frame.cumulative_ra, frame.cumulative_dec) == (1.0, 2.0)
+    assert (frame.step_ra, frame.step_dec) == (3.0, 4.0)
+
+
+def test_what_the_header_does_not_tell_is_no_number():
+    frame = info(TEL_AMBI_FWHM_START=-1.0, SEQ_CUMOFF_Y="none")
+    names = [
+        *("offset_along_slit", "offset_across_slit", "nod_throw", "jitter_width", "offset_ra"),
+        *("offset_dec", "cumulative_ra", "cumulative_dec", "step_ra", "step_dec", "seeing"),
+        *("seeing_start", "seeing_end", "airmass_start", "airmass_end", "parallactic_angle"),
+        *("rotator_angle", "position_angle"),
+    ]
+    assert all(math.isnan(getattr(frame, name)) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "mean"), [(10.0, 11.0, 10.5), (175.0, -175.0, 180.0), (-90.0, -80.0, -85.0)]
+)
+def test_the_parallactic_angle_is_averaged_over_its_jump(start, end, mean):
+    found = info(TEL_PARANG_START=start, TEL_PARANG_END=end).parallactic_angle
+    assert abs(math.remainder(found - mean, 360.0)) < 1e-9

@@ -67,7 +67,7 @@ def test_a_binned_night_is_reduced(frames, tmp_path):
     assert [f for f in judged if not f.reached] == []
 
 
-def test_without_the_flat_of_the_science_slit_the_rest_is_reduced(frames, tmp_path):
+def test_the_flat_of_another_slit_stands_in_for_that_of_the_science_slit(frames, tmp_path):
     root = tmp_path / "night"
 
     def wanted(header):
@@ -76,17 +76,18 @@ def test_without_the_flat_of_the_science_slit_the_rest_is_reduced(frames, tmp_pa
         return not standard and not (flat and header["ESO INS VISE NAME"] == "SLIT1.0")
 
     run = prepared(frames, root, wanted)
-    missing = "needs mflat (slit SLIT1.0"
-    assert run.returncode == IN_PART
-    assert missing in " ".join(run.stdout.split())
+    assert run.returncode == 0
+    assert "no mflat of SLIT1.0: that of SLIT5.0 stands in" in " ".join(run.stdout.split())
     run = soxspipe("reduce", "all", root)
-    assert run.returncode == IN_PART
+    assert run.returncode == 0, run.stdout
     assert {(recipe, state) for recipe, _, state in runs(root)} == {
-        (recipe, "passed") for recipe in CALIBRATIONS
+        (recipe, "passed") for recipe in CALIBRATIONS | {"stare"}
     }
-    assert "STARE_OBJ_SLIT1_0" in run.stdout
-    assert missing in " ".join(run.stdout.split())
-    assert not list(root.glob("reduced/*/soxs-stare/*"))
+    (spectrum,) = root.glob("reduced/*/soxs-stare/*_EXTRACTED_MERGED.fits")
+    header = fits.getheader(spectrum)
+    assert header["ESO PRO REC1 FLAT HOW"] == "of SLIT5.0, frames are of SLIT1.0"
+    log = next(spectrum.parent.glob("*.log")).read_text(encoding="utf-8")
+    assert "the master flat is of SLIT5.0, frames are of SLIT1.0" in log
 
 
 def test_after_an_interruption_the_same_command_goes_on(frames, tmp_path):

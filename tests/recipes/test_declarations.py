@@ -20,19 +20,20 @@ CASCADE = [
     "mflat",
     "spat_solution",
     "stare_std",
+    "nod_std",
+    "offset_std",
     "stare",
+    "nod",
+    "offset",
+    "straighten",
+    "extract",
 ]
-FOLDERS = [
-    "soxs-mbias",
-    "soxs-mdark",
-    "soxs-disp-solution",
-    "soxs-order-centres",
-    "soxs-mflat",
-    "soxs-spat-solution",
-    "soxs-stare-std",
-    "soxs-stare",
-]
+FOLDERS = [f"soxs-{name.replace('_', '-')}" for name in CASCADE]
+#: Recipes that work on products again; nobody plans them, and no detector is watched.
+BY_HAND = ("straighten", "extract")
 each_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+PLANNED = {name: recipe for name, recipe in RECIPES.items() if name not in BY_HAND}
+each_planned = pytest.mark.parametrize("recipe", PLANNED.values(), ids=PLANNED)
 
 
 def test_recipes_come_in_the_order_of_the_cascade():
@@ -112,6 +113,19 @@ LIMITS = {
         "FWHM PIN SD": ((0, 0.16), (0, 0.145)),
     },
     "stare_std": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "nod_std": {
+        "BADPIX FRAC": ((-0.001, 0.01), (-0.001, 0.01)),
+        "INNER ORDER PIX MEAN": ((-40, 60), (-40, 60)),
+        "N ORDERS": ((3, 5), (14, 16)),
+        "SAMPLES DET FRAC": ((0.93, 1.01), (0.7, 1.01)),
+        "SAMPLES CLIP FRAC": ((-0.01, 0.2), (-0.01, 0.3)),
+        "X RES SD": ((-0.01, 0.2), None),
+        "Y RES SD": (None, (-0.01, 0.5)),
+        "SNR MEDIAN": ((50, 1000), (7, 200)),
+    },
+    "offset_std": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "nod": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
+    "offset": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
     "stare": {"SNR MEDIAN": (None, None), "N ORDERS": (None, None)},
 }
 
@@ -124,14 +138,21 @@ def test_acceptable_ranges_are_the_documented_ones(name, keyword):
     assert tuple(metric.limits.get(arm) for arm in ARMS) == LIMITS[name][keyword]
 
 
-@each_recipe
+@each_planned
 def test_nothing_else_is_judged(recipe):
     judged = {m.keyword for m in recipe.metrics if m.limits}
     documented = {k for k, pair in LIMITS[recipe.name].items() if any(pair)}
     assert judged == documented | {"DETECTOR TEMP"}
 
 
-@each_recipe
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_is_done_by_hand_is_neither_planned_nor_judged(name):
+    assert RECIPES[name].type_codes == {}
+    assert not any(m.limits for m in RECIPES[name].metrics)
+    assert any(getattr(i.marker, "leads", False) for i in RECIPES[name].declared_inputs())
+
+
+@each_planned
 def test_every_recipe_watches_the_temperatures(recipe):
     limits = recipe.metric("DETECTOR TEMP").limits
     assert limits["VIS"] == (0, 165)
@@ -179,6 +200,13 @@ NEEDED = {
     },
 }
 NEEDED["stare_std"] = NEEDED["stare"]
+NEEDED["nod"] = {
+    "VIS": {"MASTER_BIAS", "MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"},
+    "NIR": {"MASTER_FLAT", "ORDER_TAB", "DISP_IMAGE"},
+}
+NEEDED["nod_std"] = NEEDED["offset"] = NEEDED["offset_std"] = NEEDED["nod"]
+NEEDED["straighten"] = {arm: {"DISP_IMAGE"} for arm in ARMS}
+NEEDED["extract"] = {arm: set() for arm in ARMS}
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -194,7 +222,7 @@ def test_each_arm_needs_the_documented_calibrations(recipe, arm):
 def test_no_arm_is_given_the_other_arms_calibrations(recipe, arm):
     tags = {i.marker.tag for i in recipe.calibrations(arm) if arm not in i.marker.by_hand}
     assert {"VIS": "MASTER_DARK", "NIR": "MASTER_BIAS"}[arm] not in tags
-    if recipe.name not in ("mbias", "mdark"):
+    if recipe.name not in ("mbias", "mdark", "extract"):
         assert {"VIS": "MASTER_BIAS", "NIR": "MASTER_DARK"}[arm] in tags
 
 
@@ -205,7 +233,9 @@ def test_what_a_recipe_takes_an_earlier_one_makes(recipe):
             maker = RECIPES[item.marker.made_by]
             own_masters = maker is recipe and item.marker.by_hand == ("VIS", "NIR")
             assert own_masters or CASCADE.index(maker.name) < CASCADE.index(recipe.name)
-            assert item.marker.tag in {p.category for p in maker.products}
+            # a sky-subtracted frame gets its tag from the SOF
+            made = {p.category for p in maker.products} | {"SCI_SLIT_SKYSUB"}
+            assert item.marker.tag in made
 
 
 @pytest.mark.parametrize(
@@ -220,6 +250,12 @@ def test_what_a_recipe_takes_an_earlier_one_makes(recipe):
         ("stare_std", FrameKind.FLUX_STANDARD_STARE, 1, "STARE_STD_FLUX"),
         ("stare_std", FrameKind.TELLURIC_STANDARD_STARE, 1, "STARE_STD_TELL"),
         ("stare", FrameKind.SCIENCE_STARE, 1, "STARE_OBJ"),
+        ("nod_std", FrameKind.FLUX_STANDARD_NODDING, 1, "NOD_STD_FLUX"),
+        ("nod_std", FrameKind.TELLURIC_STANDARD_NODDING, 1, "NOD_STD_TELL"),
+        ("nod", FrameKind.SCIENCE_NODDING, 1, "NOD_OBJ"),
+        ("offset_std", FrameKind.FLUX_STANDARD_OFFSET, 1, "OFFSET_STD_FLUX"),
+        ("offset_std", FrameKind.TELLURIC_STANDARD_OFFSET, 1, "OFFSET_STD_TELL"),
+        ("offset", FrameKind.SCIENCE_OFFSET, 1, "OFFSET_OBJ"),
     ],
 )
 def test_raw_frames_and_the_names_of_their_sets(name, kind, least, code):

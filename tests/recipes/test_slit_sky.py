@@ -1,5 +1,7 @@
 """Which part of the slit counts as sky, and sky and object taken apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.recipes import slit_sky
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import OrderState, listed, sky_image, slit_range
-from soxspipe.recipes.slit_sky import SkySettings, Target
+from soxspipe.recipes.slit_sky import SkySettings
+from soxspipe.recipes.slit_sources import Search, Source, Sources, look
 from soxspipe.science.detector.noise import NoiseModel
 from soxspipe.science.extraction.objects import Found, Trace
 from soxspipe.science.sky.sky_model import SkyOptions
@@ -21,7 +24,7 @@ CELLS = np.arange(-6.1, 6.2, 0.2)
 
 def state(pixels):
     zero = np.zeros(len(pixels.bin))
-    return OrderState(pixels, zero, zero + 1, zero.astype("u2"), zero, zero)
+    return OrderState(pixels, zero, zero + 1, zero.astype("u2"), zero, zero, zero)
 
 
 ORDERS = {n: state(p) for n, p in PIXELS.items()}
@@ -33,11 +36,12 @@ def target(*stars, noise=1.0, slope=0.0):
     profile = sum(
         (h / (1 + (2 * (CELLS - p) / w) ** 2) ** 2 for p, w, h in stars), np.zeros(len(CELLS))
     )
-    position = found[0].position if found else 0.0
-    trace = Trace((600.0, 730.0), np.array([position, slope]), {})
-    return Target(
-        found[0] if found else None, trace, found, CELLS, profile, np.full(len(CELLS), noise)
-    )
+    each = [
+        Source(number, one, Trace((600.0, 730.0), np.array([one.position, slope]), {}))
+        for number, one in enumerate(found, start=1)
+    ]
+    nothing = Source(1, None, Trace((600.0, 730.0), np.array([0.0]), {}))
+    return Sources(tuple(each) or (nothing,), CELLS, profile, np.full(len(CELLS), noise))
 
 
 def share_of_sky(rows):
@@ -60,13 +64,13 @@ def test_an_empty_slit_is_all_sky_but_its_ends():
 @pytest.mark.parametrize("fwhm", [0.6, 1.5, 4.0])
 def test_a_quarter_of_the_slit_stays_whatever_the_star(height, fwhm):
     seen = target((0.5, fwhm, height))
-    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.each)
     assert all(share > 0.22 for share in share_of_sky(rows))
 
 
 def test_a_quarter_of_the_slit_stays_between_several_stars():
     seen = target((-3.0, 1.0, 1e6), (0.5, 1.0, 1e6), (3.5, 1.0, 1e6))
-    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.each)
     assert all(share > 0.22 for share in share_of_sky(rows))
 
 
@@ -74,7 +78,7 @@ def test_a_star_is_left_out_as_far_as_it_shows():
     masked = {}
     for height in (3.0, 300.0):
         seen = target((0.5, 1.0, height))
-        rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)[1]
+        rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.each)[1]
         near = np.abs(PIXELS[1].slit - 0.5)
         assert not rows[near < 1.5].any()
         masked[height] = near[~rows & (near < 4)].max()
@@ -83,9 +87,9 @@ def test_a_star_is_left_out_as_far_as_it_shows():
 
 def test_the_mask_follows_the_trace():
     seen = target((0.0, 1.0, 3.0), slope=0.8)
-    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.others)
+    rows = slit_sky.sky_rows(ORDERS, seen, SETTINGS, seen.each)
     for number, pixels in PIXELS.items():
-        distance = np.abs(pixels.slit - seen.trace.at(pixels.wavelength))
+        distance = np.abs(pixels.slit - seen.target.trace.at(pixels.wavelength))
         assert not rows[number][distance < 1.4].any()
         assert rows[number][(distance > 2.5) & (np.abs(pixels.slit) < 5)].all()
 
@@ -119,28 +123,22 @@ def frame(seed, flux):
     return ready, listed(ready, pixels), sky
 
 
-FIND = {
-    "significance": 5.0,
-    "fwhm": 1.0,
-    "degree": 2,
-    "clip_sigma": 4.0,
-    "clip_rounds": 5,
-    "edge": 0.05,
-}
+FIND = Search(significance=5.0, fwhm=1.0, degree=2, clip_sigma=4.0, clip_rounds=5, edge=0.05)
 
 
 @pytest.mark.parametrize("flux", [0.0, 300.0, 20000.0])
 def test_sky_is_taken_off_and_the_star_left(flux):
     ready, orders, sky = frame(1, flux)
     assert not orders[1].good.all()  # the bad pixel
-    found = slit_sky.look_for_objects(orders, **FIND)
-    assert (found.found is not None) == (flux > 0)
+    found = look(orders, FIND)
+    assert found.is_found == (flux > 0)
     orders = slit_sky.subtract_sky(ready, orders, found, SETTINGS)
-    again = slit_sky.look_for_objects(orders, **FIND)
-    assert len(again.others) == (flux > 0)
+    again = look(orders, FIND)
+    assert len(again.each) == 1
+    assert again.is_found == (flux > 0)
     if flux:
-        assert again.found.position == pytest.approx(STAR, abs=0.05)
-        assert again.found.fwhm == pytest.approx(WIDTH, abs=0.15)
+        assert again.target.found.position == pytest.approx(STAR, abs=0.05)
+        assert again.target.found.fwhm == pytest.approx(WIDTH, abs=0.15)
     image = sky_image(orders, ready.frame.shape)
     for order in orders.values():
         error = (order.sky - sky.ravel()[order.pixels.index]) / np.sqrt(order.variance)
@@ -152,10 +150,11 @@ def test_sky_is_taken_off_and_the_star_left(flux):
 
 def test_sky_is_better_known_once_the_star_is():
     ready, orders, sky = frame(2, 1000.0)
-    found = slit_sky.look_for_objects(orders, **FIND)
+    found = look(orders, FIND)
     first = slit_sky.subtract_sky(ready, orders, found, SETTINGS)
     light = {n: 1000.0 * gaussian_share(o.pixels, STAR, WIDTH) for n, o in orders.items()}
-    second = slit_sky.subtract_sky(ready, first, found, SETTINGS, light)
+    known = replace(found, each=(replace(found.target, light=light),))
+    second = slit_sky.subtract_sky(ready, first, known, SETTINGS)
     for n in orders:
         truth = sky.ravel()[orders[n].pixels.index]
         assert np.std(second[n].sky - truth) < np.std(first[n].sky - truth)
@@ -165,6 +164,6 @@ def test_sky_is_better_known_once_the_star_is():
 def test_sky_stays_if_it_is_not_to_be_subtracted():
     ready, orders, _ = frame(3, 300.0)
     off = SkySettings(SETTINGS.options, SETTINGS.edge_fraction, generous=True, subtract=False)
-    found = slit_sky.look_for_objects(orders, **FIND)
+    found = look(orders, FIND)
     kept = slit_sky.subtract_sky(ready, orders, found, off)
     assert all((o.sky == 0).all() for o in kept.values())

@@ -24,7 +24,7 @@ def _product(label: str, suffix: str, category: str, **more: object) -> Product:
 
 
 def _recipe(name, folder, codes, calibrations, products, least=1) -> Recipe:
-    raw = Annotated[tuple, Raw(tuple(codes), least)]
+    raw = Annotated[tuple[object, ...], Raw(tuple(codes), least)]
     fields = [
         ("raw", raw),
         *((f"cal{i}", Annotated[object, c]) for i, c in enumerate(calibrations)),
@@ -107,5 +107,24 @@ RECIPES = {
             (*_ON_SKY, Calibration("RESP_TAB", "stare_std", required=False)),
             _STARE,
         ),
+        _recipe(
+            "nod_std",
+            "soxs-nod-std",
+            {
+                FrameKind.FLUX_STANDARD_NODDING: "NOD_STD_FLUX",
+                FrameKind.TELLURIC_STANDARD_NODDING: "NOD_STD_TELL",
+            },
+            _ON_SKY,
+            _STARE,
+        ),
+        _recipe("nod", "soxs-nod", {FrameKind.SCIENCE_NODDING: "NOD_OBJ"}, _ON_SKY, _STARE),
+        _recipe(
+            "offset",
+            "soxs-offset",
+            {FrameKind.SCIENCE_OFFSET: "OFFSET_OBJ"},
+            _ON_SKY,
+            _STARE,
+        ),
+        # no recipe takes the standards in offset mode, so that something is left over
     )
 }

@@ -21,6 +21,8 @@ SLIT_ARC = {"type": "LAMP,WAVE", "tech": "ECHELLE,SLIT", "slit": "SLIT1.0", "lam
 STANDARD = {"type": "STD,FLUX", "tech": "ECHELLE,SLIT,STARE", "slit": "SLIT5.0"}
 SCIENCE = {"catg": "SCIENCE", "type": "OBJECT", "tech": "ECHELLE,SLIT,STARE", "slit": "SLIT1.0"}
 NODDING = SCIENCE | {"tech": "ECHELLE,SLIT,NODDING"}
+OFFSET = SCIENCE | {"tech": "ECHELLE,SLIT,OFFSET"}
+OFFSET_STANDARD = STANDARD | {"tech": "ECHELLE,SLIT,OFFSET"}
 
 
 def header(
@@ -41,6 +43,7 @@ def header(
     read_mode: str = "1",
     gain: float = 1.0,
     instrument: str = "SOXS",
+    template_id: str = "",
 ) -> fits.Header:
     """Header of a raw frame; `template` is the start of its template (default: of the frame)."""
     cards = {
@@ -55,7 +58,7 @@ def header(
         "ESO DPR CATG": catg,
         "ESO DPR TYPE": type,
         "ESO DPR TECH": tech,
-        "ESO TPL ID": f"tpl {type} {tech}",
+        "ESO TPL ID": template_id or f"tpl {type} {tech}",
         "ESO TPL START": (template or start).isoformat(timespec="seconds"),
         "ESO TPL EXPNO": number,
         "ESO TPL NEXP": count,

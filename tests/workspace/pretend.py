@@ -23,7 +23,8 @@ def work(request: RunRequest) -> RunOutcome:
     stem, root = request.inputs.stem, request.root
     with (root / "done.log").open("a") as log:
         log.write(f"{stem} {os.getpid()}\n")
-    paths = [line.split()[0] for line in request.inputs.read_text().splitlines()]
+    lines = request.inputs.read_text().splitlines()
+    paths = [line.split()[0] for line in lines if not line.startswith("#")]
     for path in paths:
         assert (root / path).is_file(), path
     how = _how(root, stem)

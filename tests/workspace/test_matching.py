@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.workspace.matching import chosen, fits, ranked, rule_for
+from soxspipe.workspace.matching import chosen, fits, ranked, remark, rule_for
 from soxspipe.workspace.sets import FrameSet, RawRecord
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC).replace(tzinfo=None)
@@ -63,8 +63,8 @@ AGREE = {
     ("order_centres", "mflat", "VIS"): set(),
     ("mflat", "spat_solution", "VIS"): {"binning", "gain"},
     ("mflat", "spat_solution", "NIR"): set(),
-    ("mflat", "stare", "VIS"): {"slit", "read_mode", "binning", "gain"},
-    ("mflat", "stare_std", "NIR"): {"slit", "read_mode"},
+    ("mflat", "stare", "VIS"): {"read_mode", "binning", "gain"},
+    ("mflat", "stare_std", "NIR"): {"read_mode"},
     ("spat_solution", "stare", "VIS"): set(),
 }
 
@@ -92,7 +92,32 @@ def test_a_nir_flat_of_1_5_arcsec_serves_5_arcsec_but_its_own_comes_first():
     own = one("mflat", "far", hours=50, arm="NIR", slit="SLIT5.0")
     assert ranked(rule, [stand_in], wanted) == [stand_in]
     assert ranked(rule, [stand_in, own], wanted) == [own, stand_in]
-    assert not fits(rule, one("mflat", arm="VIS", slit="SLIT1.5"), one("stare_std", slit="SLIT5.0"))
+    near = one("mflat", "a", arm="NIR", slit="SLIT2.0")
+    assert ranked(rule, [near, stand_in, own], wanted) == [own, stand_in, near]
+    assert remark(rule, stand_in, wanted) == ""
+    assert remark(rule, near, wanted) == "no mflat of SLIT5.0: that of SLIT2.0 stands in"
+
+
+def test_else_the_flat_of_the_nearest_slit_width_serves_and_it_is_said():
+    rule = rule_for("mflat", "nod")
+    flats = [one("mflat", name, slit=f"SLIT{name}") for name in ("0.5", "1.5", "5.0")]
+    wanted = one("nod", slit="SLIT1.0")
+    assert [s.stem for s in ranked(rule, flats, wanted)] == ["1.5", "0.5", "5.0"]
+    assert remark(rule, flats[1], wanted) == "no mflat of SLIT1.0: that of SLIT1.5 stands in"
+    assert remark(rule, one("mflat", slit="SLIT1.0"), wanted) == ""
+    assert remark(rule_for("mbias", "nod"), one("mbias", slit="SLIT5.0"), wanted) == ""
+
+
+@pytest.mark.parametrize("slit", ["MULTPIN", "BLANK", "", "SLIT", "SLIT0"])
+def test_what_is_no_slit_has_no_width(slit):
+    rule = rule_for("mflat", "stare")
+    assert not fits(rule, one("mflat", slit=slit), one("stare", slit="SLIT1.0"))
+    assert not fits(rule, one("mflat", slit="SLIT1.0"), one("stare", slit=slit))
+
+
+def test_any_flat_serves_the_multi_pinhole_arc_without_a_word():
+    rule = rule_for("mflat", "spat_solution")
+    assert remark(rule, one("mflat"), one("spat_solution", slit="MULTPIN")) == ""
 
 
 def test_the_nearest_in_time_before_or_after_is_taken():

@@ -1,10 +1,14 @@
 """Which calibrations the organiser puts into SOF files, by the recipes' own declarations."""
 
+from dataclasses import replace
+
 import pytest
 
 from soxspipe import recipes
+from soxspipe.instrument.headers import FrameKind
 from soxspipe.workspace.plan import make_plan
-from tests.workspace.test_matching import one
+from soxspipe.workspace.sets import group
+from tests.workspace.test_matching import BASE, one
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +37,32 @@ def test_ccd_frames_get_no_dark_but_ccd_darks_get_a_bias(all_recipes):
 def test_the_organiser_combines_no_masters(all_recipes):
     biases = [one("mbias", f"b{n}", hours=n) for n in range(3)]
     assert all(makers == [] for makers in taken(all_recipes, *biases).values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipe", "code"),
+    [
+        (FrameKind.SCIENCE_STARE, "stare", "STARE_OBJ"),
+        (FrameKind.SCIENCE_NODDING, "nod", "NOD_OBJ"),
+        (FrameKind.FLUX_STANDARD_NODDING, "nod_std", "NOD_STD_FLUX"),
+        (FrameKind.TELLURIC_STANDARD_NODDING, "nod_std", "NOD_STD_TELL"),
+        (FrameKind.SCIENCE_OFFSET, "offset", "OFFSET_OBJ"),
+        (FrameKind.FLUX_STANDARD_OFFSET, "offset_std", "OFFSET_STD_FLUX"),
+        (FrameKind.TELLURIC_STANDARD_OFFSET, "offset_std", "OFFSET_STD_TELL"),
+    ],
+)
+def test_every_mode_has_its_recipe_even_for_one_exposure(all_recipes, kind, recipe, code):
+    tech = f"ECHELLE,SLIT,{kind.rpartition('_')[2].upper()}"
+    (only,) = group([replace(BASE, kind=kind, dpr_tech=tech, exposures_in_template=4)], all_recipes)
+    assert (only.recipe, only.flaw) == (recipe, "")
+    assert f"_{code}_" in only.stem
+
+
+def test_a_nir_nod_takes_a_dark_if_there_is_one_and_does_without(all_recipes):
+    flat = one("mflat", "flat", arm="NIR")
+    others = (one("disp_solution", "arc", arm="NIR"), one("order_centres", "trace", arm="NIR"))
+    dark = one("mdark", "dark", arm="NIR", exptime=300.0)
+    rest = (*others, flat, one("spat_solution", "map", arm="NIR"))
+    nod = one("nod", "nod", arm="NIR", exptime=300.0, kind=FrameKind.SCIENCE_NODDING)
+    assert set(taken(all_recipes, dark, *rest, nod)["nod"]) == {"dark", "flat", "map"}
+    assert set(taken(all_recipes, *rest, nod)["nod"]) == {"flat", "map"}

@@ -3,11 +3,13 @@
 import gzip
 import shutil
 import sqlite3
+from datetime import timedelta
 
 import pytest
 from astropy.io import fits
 
 from soxspipe.errors import OutputError, WorkspaceError
+from soxspipe.io.sof import file_set
 from soxspipe.recipes import load_all
 from soxspipe.workspace.organiser import prepare
 from tests.workspace import frames as f
@@ -132,24 +134,111 @@ def test_short_sets_are_named_with_the_reason(tmp_path, facts, present, announce
     assert len(result.plan.runs) == 6
 
 
-def test_a_science_frame_without_flat_is_told_what_it_needs(tmp_path):
+def test_a_science_frame_without_any_flat_is_told_what_it_needs(tmp_path):
     f.write_vis_night(tmp_path)
-    f.write_set(tmp_path, "VIS", f.at(20), 1, f.SCIENCE | {"slit": "SLIT0.5"}, object="B")
+    f.write_set(tmp_path, "VIS", f.at(20), 1, f.SCIENCE, binning=(2, 2), object="B")
     result = prep(tmp_path)
-    (stuck,) = result.plan.stuck
-    assert "needs mflat (slit SLIT0.5, read-out mode 1, binning 1x1, gain 1)" in stuck.reason
+    reasons = "; ".join(stuck.reason for stuck in result.plan.stuck)
+    assert "needs mbias (read-out mode 1, binning 2x2, gain 1)" in reasons
+    assert "mflat (slit SLIT1.0 or another width, read-out mode 1, binning 2x2, gain 1)" in reasons
     assert not list((tmp_path / "sof").glob("*_B.sof"))
     assert len(result.plan.runs) == 6
 
 
+def test_the_flat_of_another_slit_stands_in_and_the_sof_says_so(tmp_path):
+    f.write_vis_night(tmp_path)
+    f.write_set(tmp_path, "VIS", f.at(20), 1, f.SCIENCE | {"slit": "SLIT0.5"}, object="B")
+    result = prep(tmp_path)
+    assert result.is_whole
+    (path,) = (tmp_path / "sof").glob("*_B.sof")
+    comment, *lines = path.read_text().splitlines()
+    assert comment == "# no mflat of SLIT0.5: that of SLIT1.0 stands in"
+    assert any("MFLAT_QTH_SLIT1_0" in line for line in lines)
+    for name in (line.split()[0] for line in lines):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(file_set(path).entries) == len(lines)
+    assert comment in result.plan.describe()
+
+
 def test_modes_without_recipe_are_named_and_no_failure(tmp_path):
     f.write_vis_night(tmp_path)
-    f.write_set(tmp_path, "VIS", f.at(21), 4, f.NODDING, object="C")
+    f.write_set(tmp_path, "VIS", f.at(21), 4, f.OFFSET_STANDARD, object="C")
     result = prep(tmp_path)
-    assert [s.stem for s in result.plan.unsupported] == [
-        "20260112T060000_VIS_1X1_1_NOD_OBJ_SLIT1_0_20_0S_SOXS_C"
-    ]
+    (left,) = result.plan.unsupported
+    assert left.stem.endswith("FLUX_STANDARD_OFFSET_SLIT5_0_20_0S_SOXS")
     assert result.is_whole
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"), [(f.NODDING, "NOD_OBJ"), (f.OFFSET, "OFFSET_OBJ")], ids=["nod", "offset"]
+)
+@pytest.mark.parametrize("present", [1, 2, 3, 7, 8])
+def test_patterns_are_one_set_however_many_exposures_are_here(tmp_path, facts, code, present):
+    f.write_vis_night(tmp_path)
+    f.write_set(tmp_path, "VIS", f.at(21), present, facts, count=8, object="C")
+    result = prep(tmp_path)
+    assert result.is_whole
+    (run,) = [r for stem, r in result.plan.runs.items() if stem.endswith("_C")]
+    assert f"20260112T060000_VIS_1X1_1_{code}_SLIT1_0_20_0S_SOXS_C" == run.stem
+    assert len(run.frames.frames) == present
+    short = () if present == 8 else (f"{present} of the 8 exposures of its template are here",)
+    assert run.notes == short
+
+
+def test_a_pattern_may_have_unequal_exposure_times(tmp_path):
+    f.write_vis_night(tmp_path)
+    for number, seconds in enumerate((60.0, 60.0, 30.0, 30.0), start=1):
+        f.write(
+            tmp_path,
+            "VIS",
+            f.at(21 + number / 60),
+            **f.NODDING,
+            exptime=seconds,
+            number=number,
+            count=4,
+            template=f.at(21),
+            object="C",
+        )
+    (run,) = [r for r in prep(tmp_path).plan.runs.values() if r.recipe == "nod"]
+    assert len(run.frames.frames) == 4
+
+
+def test_two_targets_are_two_sets(tmp_path):
+    f.write_vis_night(tmp_path)
+    for hours, target in ((21, "C"), (21.2, "D")):
+        f.write_set(tmp_path, "VIS", f.at(hours), 2, f.NODDING, object=target, template=f.at(21))
+    runs = [r for r in prep(tmp_path).plan.runs.values() if r.recipe == "nod"]
+    assert [len(r.frames.frames) for r in runs] == [2, 2]
+
+
+def test_stare_exposures_of_one_template_are_stacked_if_the_settings_say_so(night):
+    f.write_set(night, "VIS", f.at(19), 3, f.SCIENCE, object="A")
+    assert len([s for s in prep(night).plan.runs if s.endswith("SOXS_A")]) == 3
+    (night / "soxspipe.yaml").write_text("stack-stare-templates: true\n")
+    plan = prep(night).plan
+    (run,) = [r for r in plan.runs.values() if r.stem.endswith("SOXS_A")]
+    assert len(run.frames.frames) == 3
+    assert tags(night, "SOXS_A").count("OBJECT_VIS") == 3
+    pinholes = [r for r in plan.runs.values() if "PINHOLE" in r.stem]
+    assert all(len(r.frames.frames) == 1 for r in pinholes)
+
+
+def test_the_exposure_of_the_other_arm_is_named_where_the_arms_are_synchronised(night):
+    synchro = {"template_id": "SOXS_slt_obs_StareSynchro", "object": "S"}
+    vis, nir = f.SCIENCE, f.SCIENCE | {"slit": "SLIT1.5", "read_mode": "3"}
+    f.write_set(night, "VIS", f.at(19), 1, vis, exptime=900.0, **synchro)
+    (arm,) = f.write_set(
+        night, "NIR", f.at(19) + timedelta(seconds=151), 1, nir, exptime=600.0, **synchro
+    )
+    f.write_set(night, "NIR", f.at(20), 1, nir, exptime=600.0, **synchro)  # of no VIS exposure
+    plan = prep(night).plan
+    notes = {stem: r.notes for stem, r in plan.runs.items() if r.stem.endswith("SOXS_S")}
+    assert sorted(notes.values()) == [
+        (),
+        ("synchronised with NIR " + arm.name + ", middles 1.0 s apart",),
+        ("synchronised with VIS SOXS.2026-01-12T04:00:00.000.VIS.fits, middles 1.0 s apart",),
+    ]
 
 
 def test_simulated_mechanisms_and_undefined_slits_are_ignored(tmp_path):

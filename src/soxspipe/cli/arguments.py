@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Commands that run one recipe by hand, with what they do; order of the cascade.
+from soxspipe.recipes import MODULES
+
+#: What the commands do that run one recipe by hand; those of the recipes there are become commands.
 RECIPES = {
     "mbias": "master bias",
     "mdark": "master dark",
@@ -13,10 +15,27 @@ RECIPES = {
     "mflat": "master flat and order edges",
     "spat_solution": "full dispersion solution and pixel map, from a multi-pinhole arc",
     "stare_std": "standard star in stare mode",
+    "nod_std": "standard star in nodding mode",
+    "offset_std": "standard star in offset mode",
     "stare": "science in stare mode",
+    "nod": "science in nodding mode",
+    "offset": "science in offset mode",
+    "straighten": "rectified images of the orders, wavelength by slit position",
+    "extract": "spectra from a two-dimensional product, at positions of your choice",
 }
 #: Other spellings.
 ALIASES = {"disp_sol": "disp_solution", "spat_sol": "spat_solution"}
+
+#: Recipes that extract objects, and their options that go before the settings: flag, metavar, meaning.
+_EXTRACT = ("stare", "stare_std", "nod", "nod_std", "offset", "offset_std", "extract")
+_OBJECT_OPTIONS = {
+    "object_positions": ("--position", "slit positions of the objects, from the slit's middle"),
+    "object_apertures": ("--aperture", "full widths of their apertures, one for all or one each"),
+}
+#: Options that are followed by one or more numbers.
+_TAKE_NUMBERS = {
+    *("--position", "--aperture", "--object-positions", "--object-apertures"),
+}
 
 #: Options that are followed by a value, for putting options behind the sub-command.
 _TAKE_VALUE = {
@@ -35,10 +54,15 @@ def sorted_words(words: Sequence[str]) -> list[str]:
     """Commands and files first, options behind: so options may stand anywhere."""
     places: list[str] = []
     options: list[str] = []
+    numbers = False  # the option before takes numbers
     rest = iter(words)
     for word in rest:
         if word == "--":
             return [*places, *options, "--", *rest]
+        if numbers and _is_number(word):
+            options.append(word)
+            continue
+        numbers = word in _TAKE_NUMBERS
         if len(word) < 2 or not word.startswith("-"):
             places.append(word)
             continue
@@ -47,6 +71,14 @@ def sorted_words(words: Sequence[str]) -> list[str]:
         if word in _TAKE_VALUE or short:
             options.extend(value for value in [next(rest, None)] if value is not None)
     return [*places, *options]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -115,8 +147,8 @@ def _add_workspace_commands(builder: _Builder) -> None:
 
 
 def _add_recipes(builder: _Builder) -> None:
-    for name, text in RECIPES.items():
-        _add_recipe(builder, name, name, text)
+    for name in MODULES:
+        _add_recipe(builder, name, name, RECIPES.get(name, ""))
     for name, recipe in ALIASES.items():
         _add_recipe(builder, name, recipe, f"the same as {recipe}")
 
@@ -136,6 +168,17 @@ def _add_recipe(builder: _Builder, name: str, recipe: str, text: str) -> None:
         parser.add_argument(
             "--poly", metavar="DIGITS", help="degrees of the polynomials, e.g. 3355"
         )
+    for option, (flag, meaning) in _OBJECT_OPTIONS.items() if recipe in _EXTRACT else ():
+        parser.add_argument(
+            *(flag, f"--{option.replace('_', '-')}"),
+            dest=option,
+            nargs="+",
+            action="extend",
+            type=float,
+            metavar="ARCSEC",
+            help=meaning,
+        )
+    parser.set_defaults(options=tuple(_OBJECT_OPTIONS) if recipe in _EXTRACT else ())
 
 
 def _add_simulation(builder: _Builder) -> None:

@@ -74,6 +74,9 @@ def report(preparation: "Preparation") -> None:
     if plan.stuck:
         sets = [(s.frames.first.arm, s.frames.recipe, s.frames.stem, s.reason) for s in plan.stuck]
         show("Sets that cannot be reduced", ("arm", "recipe", "set", "reason"), sets)
+    odd = [(run.frames.first.arm, run.stem, note) for run in plan.runs.values() for note in run.odd]
+    if odd:
+        show("Reduced, but not with all that is wished for", ("arm", "set", "what"), odd)
     if plan.unsupported:
         names = "\n  ".join(s.stem for s in plan.unsupported)
         print(f"not reduced by this version (no recipe for it):\n  {names}")

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         settings=settings,
         overwrite=args.overwrite,
         poly=getattr(args, "poly", None),
+        options=_options(args),
         debug=args.debug,
     )
     with _patience(f"{args.command} {inputs[0].name}"):
@@ -43,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
     show_products(outcome)
     _conclude(args, outcome)
     return outcome.exit_status
+
+
+def _options(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
+    """Options of the recipe given on the command line, by the name they have in the settings."""
+    return {name: tuple(values) for name in args.options if (values := getattr(args, name))}
 
 
 @contextmanager

@@ -14,6 +14,8 @@ class OrderPixels:
     bin         native bin coordinate: the pixel along dispersion, at the slit centre, that sees the same
                 wavelength; bin k covers k - 0.5 to k + 0.5
     area        |d(bin, slit) / d(x, y)|, arcsec: flux per bin and arcsec -> flux in the pixel
+    stretch     what `area` must be multiplied by to be that of the detector: 1 unless the frame was
+                divided by a flat, which holds the area, too
     first       number of the first native bin
     grid        (m,) wavelength at the centres of the bins first .. first + m - 1, nm
     width       (m,) nm per bin
@@ -28,6 +30,7 @@ class OrderPixels:
     first: int
     grid: np.ndarray
     width: np.ndarray
+    stretch: np.ndarray | None = None
 
     @property
     def nearest(self) -> np.ndarray:

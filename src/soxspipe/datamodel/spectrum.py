@@ -44,9 +44,13 @@ class OrderSpectrum:
 
 @dataclass(frozen=True, eq=False)
 class OrderSpectra:
-    """The spectra of all orders of one object."""
+    """The spectra of all orders of one object. medium: wavelengths are those in "air" or "vacuum"; unit:
+    "nm" or "angstrom", in which files give them (here they are nm).
+    """
 
     orders: Mapping[int, OrderSpectrum]
+    medium: str = "air"
+    unit: str = "nm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ class Spectrum:
     wavelength   nm, bin centres, linear grid of `step` nm
     flux         electrons per bin; variance, sky likewise
     flags        uint16 bits of PixelFlag; bins without data hold NaN and NOTHING_LEFT
+    medium, unit as of OrderSpectra
     """
 
     wavelength: np.ndarray
@@ -64,6 +69,8 @@ class Spectrum:
     sky: np.ndarray
     flags: np.ndarray
     step: float
+    medium: str = "air"
+    unit: str = "nm"
 
     @property
     def snr(self) -> np.ndarray:

@@ -1,14 +1,26 @@
-"""ESO keywords -> typed ObservationInfo; DPR rules -> kind of frame. No keyword goes further up."""
+"""ESO keywords -> typed ObservationInfo. No keyword goes further up."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from soxspipe.errors import InputError
 from soxspipe.instrument.arms import Arm, get_arm
+from soxspipe.instrument.kinds import FrameKind, kind_of
+
+__all__ = [
+    "LAMPS",
+    "NIGHT_START_OFFSET",
+    "PRODUCT_KEYWORDS",
+    "FrameKind",
+    "ObservationInfo",
+    "kind_of",
+    "lamp_name",
+    "observation_info",
+    "slit_width",
+]
 
 #: Lamps in the order in which their names are joined: keyword -> abbreviation.
 LAMPS = {
@@ -24,66 +36,9 @@ LAMPS = {
 #: A night begins this many hours after 0 h UT of its date.
 NIGHT_START_OFFSET = timedelta(hours=15)
 
+_ENDS = ("START", "END")
+
 PRODUCT_KEYWORDS = ("ESO PRO CATG", "ESO PRO TYPE", "ESO PRO TECH")
-
-
-class FrameKind(StrEnum):
-    """What a raw frame is, named as in the published map of sets."""
-
-    BIAS = "bias_frame"
-    DARK = "dark_frame"
-    PINHOLE_ARC = "single_pinhole_arc"
-    PINHOLE_FLAT = "order_centre_trace"
-    SLIT_FLAT = "flat_frame"
-    MULTI_PINHOLE_ARC = "multi_pinhole_arc"
-    SLIT_ARC = "slit_arc"
-    LAMP_OFF = "lamp_off"
-    FLUX_STANDARD_STARE = "flux_standard_stare"
-    TELLURIC_STANDARD_STARE = "telluric_standard_stare"
-    FLUX_STANDARD_NODDING = "flux_standard_nodding"
-    TELLURIC_STANDARD_NODDING = "telluric_standard_nodding"
-    FLUX_STANDARD_OFFSET = "flux_standard_offset"
-    TELLURIC_STANDARD_OFFSET = "telluric_standard_offset"
-    SCIENCE_STARE = "science_stare"
-    SCIENCE_NODDING = "science_nodding"
-    SCIENCE_OFFSET = "science_offset"
-
-
-_ON_SKY = {"STARE": "stare", "NODDING": "nodding", "OFFSET": "offset"}
-_TARGETS = {
-    "STD,FLUX": "flux_standard",
-    "STD": "flux_standard",
-    "STD,TELLURIC": "telluric_standard",
-    "STD,SKY": "telluric_standard",
-    "OBJECT": "science",
-    "OBJECT,ASYNC": "science",
-}
-_ARCS = ("LAMP,WAVE", "WAVE,LAMP")
-_FLATS = ("LAMP,FLAT", "FLAT,LAMP", "DOME,FLAT")
-
-
-def kind_of(dpr_type: str, dpr_tech: str) -> FrameKind | None:
-    """The kind of a raw SOXS frame, None for a type the pipeline does not reduce."""
-    if dpr_type == "BIAS":
-        return FrameKind.BIAS
-    if dpr_type == "DARK":
-        return FrameKind.DARK
-    if dpr_tech == "IMAGE":
-        return FrameKind.LAMP_OFF if dpr_type in _ARCS + _FLATS else None
-    if dpr_type in _ARCS:
-        return {
-            "ECHELLE,PINHOLE": FrameKind.PINHOLE_ARC,
-            "ECHELLE,MULTI-PINHOLE": FrameKind.MULTI_PINHOLE_ARC,
-            "ECHELLE,SLIT": FrameKind.SLIT_ARC,
-        }.get(dpr_tech)
-    if dpr_type in _FLATS:
-        return {
-            "ECHELLE,PINHOLE": FrameKind.PINHOLE_FLAT,
-            "ECHELLE,SLIT": FrameKind.SLIT_FLAT,
-        }.get(dpr_tech)
-    mode = _ON_SKY.get(dpr_tech.rpartition(",")[2])
-    target = _TARGETS.get(dpr_type)
-    return FrameKind(f"{target}_{mode}") if mode and target else None
 
 
 @dataclass(frozen=True)
@@ -92,7 +47,13 @@ class ObservationInfo:
 
     Times are UTC; exposure time in s; `gain` in e-/ADU; `read_noise` in e-, zero or less if the header
     says so, which no healthy frame does; temperatures: detector in K,
-    common path in C; `offset_along_slit` arcsec (NaN if not nodding). Text that is missing is "".
+    common path in C. Text that is missing is "", a number NaN.
+
+    Of the pointing: `seeing` in arcsec, angles in degrees. Offsets in arcsec; `offset_along_slit` and
+    `offset_across_slit` are those of nodding, cumulative, `nod_throw` the distance of A and B,
+    `jitter_width` the width of the box of random offsets. On the sky, `offset_ra` and `offset_dec` are
+    those of the fixed offset, `cumulative_ra` and `cumulative_dec` those of a pattern, and `step_ra` and
+    `step_dec` say how far the telescope moved since the exposure before.
     """
 
     file: str
@@ -128,6 +89,20 @@ class ObservationInfo:
     offset_ra: float
     offset_dec: float
     simulated: bool
+    offset_across_slit: float = math.nan
+    nod_throw: float = math.nan
+    jitter_width: float = math.nan
+    cumulative_ra: float = math.nan
+    cumulative_dec: float = math.nan
+    step_ra: float = math.nan
+    step_dec: float = math.nan
+    seeing_start: float = math.nan
+    seeing_end: float = math.nan
+    airmass_start: float = math.nan
+    airmass_end: float = math.nan
+    parallactic_angle: float = math.nan
+    rotator_angle: float = math.nan
+    position_angle: float = math.nan
 
     @property
     def night(self) -> str:
@@ -150,16 +125,23 @@ class ObservationInfo:
     @property
     def slit_width(self) -> float:
         """Arcsec, from the name of the slit (`SLIT1.0`); NaN for masks and blanks."""
-        digits = self.slit.removeprefix("SLIT")
-        return float(digits) if digits != self.slit and _is_number(digits) else math.nan
+        return slit_width(self.slit)
+
+    @property
+    def mjd_middle(self) -> float:
+        """MJD of the middle of the exposure; of its start if the exposure time is not known."""
+        return self.mjd_obs + (self.exptime / 172800.0 if math.isfinite(self.exptime) else 0.0)
 
     def get_arm(self) -> Arm:
         """The arm that took the frame, at the frame's binning."""
         return get_arm(self.instrument, self.arm).binned(self.binning)
 
 
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+def slit_width(name: str) -> float:
+    """Width in arcsec of the slit of that name (`SLIT1.0`), NaN for masks and blanks."""
+    digits = name.removeprefix("SLIT")
+    is_width = digits != name and digits.replace(".", "", 1).isdigit()
+    return float(digits) if is_width else math.nan
 
 
 def _number(header: Mapping[str, Any], key: str, default: float = math.nan) -> float:
@@ -195,10 +177,24 @@ def _date(header: Mapping[str, Any], file: str) -> datetime:
         ) from error
 
 
-def _mean(header: Mapping[str, Any], stem: str) -> float:
-    values = [_number(header, f"{stem} {end}") for end in ("START", "END")]
+def _mean(values: Iterable[float]) -> float:
     known = [v for v in values if math.isfinite(v)]
     return sum(known) / len(known) if known else math.nan
+
+
+def _seeing(header: Mapping[str, Any], end: str) -> float:
+    """FWHM at the start or the end, arcsec. Monitors that are down write 0 or less."""
+    value = _number(header, f"ESO TEL AMBI FWHM {end}")
+    return value if value > 0 else math.nan
+
+
+def _mean_angle(header: Mapping[str, Any], stem: str) -> float:
+    """Mean of start and end in degrees, -180 to 180: over the meridian it jumps from one to the other."""
+    angles = [math.radians(_number(header, f"{stem} {end}")) for end in _ENDS]
+    known = [a for a in angles if math.isfinite(a)]
+    if not known:
+        return math.nan
+    return math.degrees(math.atan2(sum(map(math.sin, known)), sum(map(math.cos, known))))
 
 
 def _kelvin(temperature: float, arm: Arm) -> float:
@@ -271,12 +267,26 @@ def observation_info(header: Mapping[str, Any], file: str) -> ObservationInfo:
         ob_name=_text(header, "ESO OBS NAME"),
         ra=_number(header, "RA"),
         dec=_number(header, "DEC"),
-        airmass=_mean(header, "ESO TEL AIRM"),
-        seeing=_mean(header, "ESO TEL AMBI FWHM"),
+        airmass=_mean([_number(header, f"ESO TEL AIRM {end}") for end in _ENDS]),
+        seeing=_mean([_seeing(header, end) for end in _ENDS]),
         detector_temperature=_kelvin(_number(header, arm.temperature_keyword), arm),
         common_path_temperature=_number(header, "ESO INS TEMP301 VAL"),
         offset_along_slit=_number(header, "ESO SEQ CUMOFF Y"),
         offset_ra=_number(header, "ESO SEQ FIXOFF RA"),
         offset_dec=_number(header, "ESO SEQ FIXOFF DEC"),
         simulated=header.get(arm.simulated_keyword) is True,
+        offset_across_slit=_number(header, "ESO SEQ CUMOFF X"),
+        nod_throw=_number(header, "ESO SEQ NOD THROW"),
+        jitter_width=_number(header, "ESO SEQ JITTER WIDTH"),
+        cumulative_ra=_number(header, "ESO SEQ CUMOFF RA"),
+        cumulative_dec=_number(header, "ESO SEQ CUMOFF DEC"),
+        step_ra=_number(header, "ESO SEQ RELOFF RA"),
+        step_dec=_number(header, "ESO SEQ RELOFF DEC"),
+        seeing_start=_seeing(header, "START"),
+        seeing_end=_seeing(header, "END"),
+        airmass_start=_number(header, "ESO TEL AIRM START"),
+        airmass_end=_number(header, "ESO TEL AIRM END"),
+        parallactic_angle=_mean_angle(header, "ESO TEL PARANG"),
+        rotator_angle=_number(header, "ESO ADA ABSROT END"),
+        position_angle=_number(header, "ESO ADA POSANG"),
     )

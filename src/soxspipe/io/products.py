@@ -11,9 +11,10 @@ from astropy.table import Table
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
+from soxspipe.datamodel.rectified import RectifiedOrders, RectifiedSpectrum
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.errors import InputError
-from soxspipe.io import geometry_tables, images, spectra, tables
+from soxspipe.io import geometry_tables, images, rectified, spectra, tables
 from soxspipe.io.frames import open_fits
 from soxspipe.io.geometry_tables import DispersionProduct, OrderTableProduct
 from soxspipe.io.writing import Staged, fits_bytes, refuse_existing
@@ -34,12 +35,16 @@ _WRITERS: dict[type, Callable[[Any, Header], fits.HDUList]] = {
     OrderTableProduct: geometry_tables.table_hdus,
     OrderSpectra: spectra.orders_hdus,
     Spectrum: spectra.spectrum_hdus,
+    RectifiedOrders: rectified.orders_hdus,
+    RectifiedSpectrum: rectified.spectrum_hdus,
     Table: tables.table_hdus,
 }
 
 #: Extension that gives a product away -> its reader. The first that is there counts.
 _READERS: dict[str, Callable[[fits.HDUList], Any]] = {
     "LAMP": images.read_flat,
+    "CORRELATION": rectified.read_spectrum,
+    "RECTIFIED_ORDERS": rectified.read_orders,
     "ERRS": images.read_frame,
     "WAVELENGTH": images.read_map,
     "ORDER_SOLUTIONS": geometry_tables.read_solution,

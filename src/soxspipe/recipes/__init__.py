@@ -19,7 +19,13 @@ MODULES = {
     "mflat": "mflat",
     "spat_solution": "spat_solution",
     "stare_std": "stare",
+    "nod_std": "nod",
+    "offset_std": "offset",
     "stare": "stare",
+    "nod": "nod",
+    "offset": "offset",
+    "straighten": "straighten",
+    "extract": "extract",
 }
 
 

@@ -45,7 +45,8 @@ class Calibration:
     `tag` is the product category without its arm (`MASTER_BIAS`). `arms` limits it to some arms. Not
     `required`: used when the SOF names it. `by_hand`: arms in which the organiser does not look for it,
     so that only a SOF written by hand names it. `by_time`: several, of different exposure times, become
-    one for that of the frames.
+    one for that of the frames. `leads`: what the run is about: where there is no raw frame it names the
+    products and lends its header. With the tag "" any product that no other input takes.
     """
 
     tag: str
@@ -54,6 +55,7 @@ class Calibration:
     required: bool = True
     by_hand: tuple[str, ...] = ()
     by_time: bool = False
+    leads: bool = False
 
     def required_in(self, arm: str) -> bool:
         """True if frames of that arm cannot be reduced without it."""
@@ -73,7 +75,8 @@ class Product:
     """One file a recipe makes.
 
     label      as printed (`MBIAS`); key into Result.products
-    suffix     appended to the SOF's stem, extension included (`_IMAGE.fits`)
+    suffix     appended to the SOF's stem, extension included (`_IMAGE.fits`); with `{n}` in it there
+               may be several such files, and Result.products holds a mapping of names to values
     category   PRO CATG without arm; "" for files that nobody takes as input
     tech       PRO TECH
     group      "reduced" or "qc": the folder
@@ -90,12 +93,18 @@ class Product:
     replace: tuple[str, str] | None = None
     lamps: int = 1
 
+    @property
+    def is_family(self) -> bool:
+        """True if there may be several such files, one for each object or pair of exposures."""
+        return "{n}" in self.suffix
+
 
 @dataclass(frozen=True)
 class Plot:
     """One picture a recipe draws, as PDF in the qc folder; key into Result.figures.
 
-    A {field} in the suffix is filled in from Result.names.
+    A {field} in the suffix is filled in from Result.names. With `{n}` in it there may be several such
+    plots, and Result.figures holds a mapping of names to functions.
     """
 
     label: str

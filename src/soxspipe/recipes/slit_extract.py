@@ -1,4 +1,4 @@
-"""Extract the modelled object: spectra of the orders."""
+"""Extract one image of an object from a view: spectra of the orders on their native bins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import numpy as np
 from soxspipe.datamodel.frame import UNUSABLE
 from soxspipe.datamodel.spectrum import OrderSpectra, OrderSpectrum
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes.slit_frame import SlitFrame
-from soxspipe.recipes.slit_object import Model
-from soxspipe.recipes.slit_orders import Orders, OrderState
-from soxspipe.recipes.slit_sky import Target
+from soxspipe.recipes.slit_orders import OrderState
+from soxspipe.recipes.slit_sources import Source
+from soxspipe.recipes.slit_view import View
 from soxspipe.science.extraction import optimal
 
 
@@ -23,87 +22,122 @@ class ExtractionSettings:
     clip: float
 
 
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """The pixels of one order as if they held nothing but one source; arrays (n,).
+
+    data      electrons without sky and other sources, of a positive image
+    variance  from the model of all light
+    good      usable, and not off the model
+    share     part of a native bin's light in each pixel
+    model     electrons of the source
+    """
+
+    order: OrderState
+    data: np.ndarray
+    variance: np.ndarray
+    good: np.ndarray
+    share: np.ndarray
+    model: np.ndarray
+
+
+def alone(view: View, source: Source, *, clip: float) -> dict[int, Alone]:
+    """Every order without sky and other sources; the variance follows the extracted spectrum.
+
+    clip : squared sigma beyond which a pixel is left out.
+    """
+    return {n: _alone(view, n, o, source, clip) for n, o in view.orders.items()}
+
+
+def _alone(view: View, number: int, order: OrderState, source: Source, clip: float) -> Alone:
+    pixels, share = order.pixels, source.share[number]
+    others = np.asarray(view.sources.light(number, but=source))
+    bright = view.sources.brightness(number) - source.light[number]
+    data = source.sign * (order.light - others)
+    good, variance = order.good, order.variance
+    light = np.zeros(len(data))
+    for _ in range(2):
+        sums = optimal.horne(pixels, data, variance, good, share)
+        flux = np.nan_to_num(sums.flux)
+        light = flux[pixels.nearest] * share
+        smooth = np.convolve(np.maximum(flux, 0.0), np.full(5, 0.2), mode="same")[pixels.nearest]
+        variance = order.expected_variance(
+            view.ready, np.maximum(order.sky, 0.0) + bright + smooth * share
+        )
+        good = order.good & ~optimal.outliers(data, variance, light, sigma=np.sqrt(clip))
+    return Alone(order, data, variance, good, share, light)
+
+
+def scaled(part: Alone, factor: np.ndarray, share: np.ndarray) -> Alone:
+    """The pixels times `factor` (n,), with another `share` (n,)."""
+    return Alone(
+        order=part.order,
+        data=part.data * factor,
+        variance=part.variance * factor**2,
+        good=part.good,
+        share=share,
+        model=part.model * factor,
+    )
+
+
 def extract(
-    ready: SlitFrame,
-    orders: Orders,
-    target: Target,
-    model: Model,
+    view: View,
+    source: Source,
+    parts: Mapping[int, Alone],
     lamp: Mapping[int, np.ndarray],
     settings: ExtractionSettings,
     arm: Arm,
 ) -> OrderSpectra:
-    """Spectra of all orders; the variance follows the extracted spectrum (two rounds)."""
+    """Spectra of all orders; `parts` from `alone`."""
     return OrderSpectra(
         {
-            n: _extract_order(ready, o, target, model.share[n], lamp.get(n), settings, arm)
-            for n, o in orders.items()
+            n: _extract_order(view.sky[n], part, source, lamp.get(n), settings, arm)
+            for n, part in parts.items()
         }
     )
 
 
+def half_aperture(part: Alone, source: Source, settings: ExtractionSettings) -> float:
+    """Half of the boxcar's width, arcsec: the user's, else that of the settings."""
+    if source.aperture is not None:
+        return 0.5 * source.aperture
+    return 0.5 * settings.aperture * float(np.median(part.order.pixels.area))
+
+
 def _extract_order(
-    ready: SlitFrame,
-    order: OrderState,
-    target: Target,
-    share: np.ndarray,
+    sky: np.ndarray,
+    part: Alone,
+    source: Source,
     lamp: np.ndarray | None,
     settings: ExtractionSettings,
     arm: Arm,
 ) -> OrderSpectrum:
-    pixels, good, variance = order.pixels, order.good, order.variance
-    sums = optimal.horne(pixels, order.light, variance, good, share)
-    light = np.zeros(len(order.data))
-    for _ in range(2):
-        flux = np.nan_to_num(sums.flux)
-        light = flux[pixels.nearest] * share
-        smooth = np.convolve(np.maximum(flux, 0.0), np.full(5, 0.2), mode="same")[pixels.nearest]
-        variance = ready.noise.variance(order.sky + smooth * share, pixels.index)
-        good = order.good & ~optimal.outliers(
-            order.light, variance, light, sigma=np.sqrt(settings.clip)
-        )
-        sums = optimal.horne(pixels, order.light, variance, good, share)
+    order, pixels = part.order, part.order.pixels
     n = len(pixels.grid)
+    sums = optimal.horne(pixels, part.data, part.variance, part.good, part.share)
     count = np.maximum(np.bincount(pixels.nearest, minlength=n), 1)
-    own = np.bincount(pixels.nearest, order.sky_error * variance, n) / count
-    scale = np.bincount(pixels.nearest, pixels.area, n) / count
-    half = 0.5 * settings.aperture * float(np.median(scale))
-    inside = np.abs(pixels.slit - target.trace.at(pixels.wavelength)) <= half
-    box = optimal.boxcar(pixels, order.light, variance, good, light, inside)
+    own = np.bincount(pixels.nearest, order.sky_error * part.variance, n) / count
+    half = half_aperture(part, source, settings)
+    inside = np.abs(pixels.slit - source.trace.at(pixels.wavelength)) <= half
+    box = optimal.boxcar(pixels, part.data, part.variance, part.good, part.model, inside)
     # the same weights as the effective wavelength: sky lines and wavelengths of a bin belong together
-    weight = np.where(good, share**2 / variance, 0.0)
+    weight = np.where(part.good, part.share**2 / part.variance, 0.0)
     total = np.maximum(np.bincount(pixels.nearest, weight, n), 1e-30)
-    density = weight * order.sky / np.maximum(pixels.area, 1e-6)
-    sky = np.bincount(pixels.nearest, density, n) / total
-    return _assembled(order, sums, box, own, sky * 2.0 * half, target, lamp, arm)
-
-
-def _assembled(
-    order: OrderState,
-    sums: optimal.Sums,
-    box: optimal.Boxcar,
-    sky_variance: np.ndarray,
-    sky: np.ndarray,
-    target: Target,
-    lamp: np.ndarray | None,
-    arm: Arm,
-) -> OrderSpectrum:
-    pixels = order.pixels
-    n = len(pixels.grid)
+    density = np.bincount(pixels.nearest, weight * sky / np.maximum(pixels.area, 1e-6), n) / total
     number = pixels.first + np.arange(n)
     touched = np.zeros(n, dtype="u2")
     np.bitwise_or.at(touched, pixels.nearest, order.flags & UNUSABLE)
     blaze = np.full(n, np.nan) if lamp is None else np.asarray(lamp, dtype="f8")[number]
-    across = _trace_pixel(order, target, arm)
-    x, y = arm.dispersion_and_slit(number.astype("f8"), across)
+    x, y = arm.dispersion_and_slit(number.astype("f8"), _trace_pixel(order, source, arm))
     return OrderSpectrum(
         wavelength=sums.wavelength,
         bin_width=pixels.width,
         flux=sums.flux,
-        variance=sums.variance + sums.rows**2 * sky_variance,
+        variance=sums.variance + sums.rows**2 * own,
         boxcar=box.flux,
         boxcar_variance=box.variance,
         boxcar_robust=box.robust,
-        sky=sky,
+        sky=density * 2.0 * half,
         blaze=blaze,
         flags=optimal.bin_flags(sums, touched),
         x=x,
@@ -111,10 +145,10 @@ def _assembled(
     )
 
 
-def _trace_pixel(order: OrderState, target: Target, arm: Arm) -> np.ndarray:
+def _trace_pixel(order: OrderState, source: Source, arm: Arm) -> np.ndarray:
     """Pixel across dispersion (m,) at which the trace crosses each native bin."""
     pixels = order.pixels
-    off = np.abs(pixels.slit - target.trace.at(pixels.wavelength))
+    off = np.abs(pixels.slit - source.trace.at(pixels.wavelength))
     nx = arm.shape[1]
     across = (pixels.index // nx if arm.dispersion_axis == "x" else pixels.index % nx).astype("f8")
     weight = np.exp(-0.5 * (off / 0.3) ** 2)

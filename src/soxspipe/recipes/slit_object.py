@@ -1,39 +1,68 @@
-"""Model the traced object: spatial profile, smooth spectrum; flag what neither sky nor object explain."""
+"""Model the traced objects: profile, smooth spectrum; flag what neither sky nor objects explain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from soxspipe.datamodel.frame import PixelFlag
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import Orders, OrderState
-from soxspipe.recipes.slit_sky import Target
+from soxspipe.recipes.slit_sources import Source, Sources
 from soxspipe.science.detector import defects
 from soxspipe.science.extraction import optimal, profile
 
 #: FWHM assumed where neither object nor header tell, arcsec.
 USUAL_SEEING = 1.0
 
+#: Rounds in which the images on the slit are modelled in turn, each without the others.
+_ROUNDS = 3
+
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """Object model: per order the share of a bin's light in each pixel (n,) and the light (n,)."""
+class _Model:
+    """Share of a bin's light in each pixel (n,) and the light (n,) per order; FWHM of the profile."""
 
     share: Mapping[int, np.ndarray]
     light: Mapping[int, np.ndarray]
-    fwhm: float = field(default=USUAL_SEEING)
+    fwhm: float
 
 
-def model_object(orders: Orders, target: Target, *, degree: int, fwhm: float) -> Model:
-    """Spatial profile and smooth spectrum of the traced object; two rounds."""
-    width = target.found.fwhm if target.found is not None else fwhm
-    distance = {n: o.pixels.slit - target.trace.at(o.pixels.wavelength) for n, o in orders.items()}
+def model_sources(orders: Orders, sources: Sources, *, degree: int) -> Sources:
+    """Spatial profile and smooth spectrum of every image on the slit.
+
+    One after the other, the brightest first, each on what the models of the others leave.
+    """
+    rounds = 1 if len(sources.each) == 1 else _ROUNDS
+    for _ in range(rounds):
+        for index in range(len(sources.each)):
+            source = sources.each[index]
+            alone = {n: _alone(o, sources, source, n) for n, o in orders.items()}
+            model = _model(alone, source, degree=degree)
+            new = replace(source, share=model.share, light=model.light, fwhm=model.fwhm)
+            sources = replace(
+                sources, each=(*sources.each[:index], new, *sources.each[index + 1 :])
+            )
+    return sources
+
+
+def _alone(order: OrderState, sources: Sources, source: Source, number: int) -> OrderState:
+    """The order as if it held nothing but `source`, as a positive image."""
+    light = source.sign * (order.data - order.sky - sources.light(number, but=source))
+    return replace(order, data=light, sky=np.zeros(len(light)))
+
+
+def _model(orders: Orders, source: Source, *, degree: int) -> _Model:
+    """Spatial profile and smooth spectrum of one source; two rounds."""
+    width = source.fwhm
+    distance = {n: o.pixels.slit - source.trace.at(o.pixels.wavelength) for n, o in orders.items()}
     shape = {n: profile.moffat(distance[n], width, 3.0) * o.pixels.area for n, o in orders.items()}
+    if source.share:
+        shape = dict(source.share)
     light: dict[int, np.ndarray] = {}
-    for _ in range(2 if target.found is not None else 1):
-        parts = {n: _profile_data(o, shape[n], distance[n]) for n, o in orders.items()}
-        if target.found is not None:
+    for _ in range(2 if source.found is not None else 1):
+        if source.found is not None:
+            parts = {n: _profile_data(o, shape[n], distance[n]) for n, o in orders.items()}
             profiles = profile.fit(parts, fwhm=width, degree=degree)
             width = next(iter(profiles.values())).fwhm
             shape = {
@@ -41,7 +70,7 @@ def model_object(orders: Orders, target: Target, *, degree: int, fwhm: float) ->
                 for n, o in orders.items()
             }
         light = {n: _smooth_light(o, shape[n]) for n, o in orders.items()}
-    return Model(shape, light, width)
+    return _Model(shape, light, width)
 
 
 def _window(order: OrderState, shape: np.ndarray) -> int:
@@ -97,29 +126,43 @@ def _smooth_light(order: OrderState, shape: np.ndarray) -> np.ndarray:
 
 
 def reject_cosmics(
-    ready: SlitFrame, orders: Orders, model: Model, *, sigma: float | None, clip: float
+    ready: SlitFrame,
+    orders: Orders,
+    sources: Sources,
+    *,
+    sigma: float | None,
+    clip: float,
+    both_signs: bool = False,
 ) -> tuple[SlitFrame, Orders]:
-    """Flag cosmic rays against sky and object.
+    """Flag cosmic rays against sky and objects.
 
     sigma : L.A.Cosmic limit, None to leave it out. clip : pixels this many sigma above the model, with
-    the profile's own error allowed for, are flagged as well.
+    the profile's own error allowed for, are flagged as well. both_signs : hits below the model, too, as
+    in difference frames.
     """
     frame = ready.frame
     updated = {
-        n: replace(o, variance=ready.noise.variance(o.sky + model.light[n], o.pixels.index))
+        n: replace(
+            o,
+            variance=o.expected_variance(ready, np.maximum(o.sky, 0.0) + sources.brightness(n)),
+        )
         for n, o in orders.items()
     }
-    if sigma is not None:
-        total, variance = np.zeros(frame.shape), np.array(frame.variance, dtype="f8")
-        for n, o in updated.items():
-            total.ravel()[o.pixels.index] = o.sky + model.light[n]
-            variance.ravel()[o.pixels.index] = o.variance + (0.1 * model.light[n]) ** 2
-        frame = defects.cosmic_rays(frame, total, variance, sigma=sigma)
+    total, variance = np.zeros(frame.shape), np.array(frame.variance, dtype="f8")
     excess = np.zeros(frame.shape, dtype="f4")
     for n, o in updated.items():
-        noise = np.sqrt(o.variance + (0.15 * model.light[n]) ** 2 + (0.05 * o.sky) ** 2)
-        excess.ravel()[o.pixels.index] = np.where(o.good, (o.light - model.light[n]) / noise, 0.0)
-    frame = frame.flagged(defects.stands_out(excess, sigma=clip), PixelFlag.COSMIC_RAY)
+        light, bright = sources.light(n), sources.brightness(n)
+        total.ravel()[o.pixels.index] = o.sky + light
+        variance.ravel()[o.pixels.index] = o.variance + (0.1 * bright) ** 2
+        noise = np.sqrt(o.variance + (0.15 * bright) ** 2 + (0.05 * o.sky) ** 2)
+        excess.ravel()[o.pixels.index] = np.where(o.good, (o.light - light) / noise, 0.0)
+    for sign in (1.0, -1.0) if both_signs else (1.0,):
+        if sigma is not None:
+            turned = replace(frame, data=sign * frame.data)
+            found = defects.cosmic_rays(turned, sign * total, variance, sigma=sigma)
+            frame = replace(frame, flags=found.flags)
+        hit = defects.stands_out(sign * excess, sigma=clip)
+        frame = frame.flagged(hit, PixelFlag.COSMIC_RAY)
     flags = frame.flags.ravel()
     return (
         replace(ready, frame=frame),

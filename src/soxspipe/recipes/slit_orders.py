@@ -6,15 +6,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from soxspipe.datamodel.frame import UNUSABLE, Frame
+from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.order_pixels import OrderPixels
+from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.science.sky import sky_model
+from soxspipe.science.wavelength import native_bins
 
 
 @dataclass(frozen=True, eq=False)
 class OrderState:
-    """One order on its way: pixels, data and variance (n,), flags (n,), sky model (n,), sky variance
-    relative to that of a pixel (n,).
+    """One order on its way; arrays (n,).
+
+    data, variance, flags   of the flat-fielded frame
+    sky, sky_error          sky model; its variance over that of a pixel
+    pedestal                variance left by light that was subtracted: that of the other position
     """
 
     pixels: OrderPixels
@@ -23,6 +29,7 @@ class OrderState:
     flags: np.ndarray
     sky: np.ndarray
     sky_error: np.ndarray
+    pedestal: np.ndarray
     converged: bool = True
 
     @property
@@ -35,8 +42,24 @@ class OrderState:
         """(n,) data without sky."""
         return self.data - self.sky
 
+    def expected_variance(self, ready: SlitFrame, light: np.ndarray) -> np.ndarray:
+        """(n,) variance of the pixels if they hold `light` (n,) electrons of sky and objects."""
+        return ready.noise.variance(light, self.pixels.index) + self.pedestal
+
 
 Orders = dict[int, OrderState]
+
+
+def order_pixels(
+    pixel_map: PixelMap, arm: Arm, *, flat_fielded: bool = True
+) -> dict[int, OrderPixels]:
+    """The pixels of all orders, with the areas that they have in the frame.
+
+    A pixel that sees more sky than others of its wavelength also got more light of the lamp: once the
+    frame is divided by the flat, all pixels of a wavelength have the area of their middle one.
+    """
+    listed = native_bins.order_pixels(pixel_map, dispersion_axis=arm.dispersion_axis)
+    return {n: native_bins.flattened(p) for n, p in listed.items()} if flat_fielded else listed
 
 
 def listed(ready: SlitFrame, pixels: Mapping[int, OrderPixels]) -> Orders:
@@ -51,8 +74,24 @@ def listed(ready: SlitFrame, pixels: Mapping[int, OrderPixels]) -> Orders:
         level = sky_model.initial_level(part, data, good)
         variance = ready.noise.variance(level, part.index)
         zero = np.zeros(len(data))
-        orders[number] = OrderState(part, data, variance, flags, level, zero)
+        orders[number] = OrderState(part, data, variance, flags, level, zero, zero)
     return orders
+
+
+def with_pedestal(ready: SlitFrame, orders: Orders, subtracted: Orders, scale: float) -> Orders:
+    """Orders of a difference frame, which knows of the photon noise of the sky that went.
+
+    subtracted : orders of the frame in which that sky was modelled. scale : variance over its electrons.
+    """
+    result = {}
+    for n, o in orders.items():
+        sky = np.maximum(subtracted[n].sky, 0.0)
+        response = ready.noise.response.ravel()[o.pixels.index]
+        pedestal = scale * sky / response
+        variance = ready.noise.variance(np.zeros(len(sky)), o.pixels.index) + pedestal
+        zero = np.zeros(len(sky))
+        result[n] = replace(o, sky=zero, sky_error=zero, pedestal=pedestal, variance=variance)
+    return result
 
 
 def slit_range(orders: Orders) -> tuple[float, float]:

@@ -1,148 +1,158 @@
-"""What the object recipes deliver: products, plots, metrics and their values."""
+"""What the object recipes deliver: products and plots, declared once."""
 
-import numpy as np
-from astropy import units as u
-from astropy.table import Table
-
-from soxspipe.datamodel.frame import Frame
-from soxspipe.datamodel.metric import Measurement, Metric
-from soxspipe.datamodel.spectrum import OrderSpectra
-from soxspipe.instrument.arms import Arm
-from soxspipe.recipes.quality import TEMPERATURES, per_order, spread
 from soxspipe.recipes.recipe import Plot, Product
-from soxspipe.recipes.slit_object import Model
-from soxspipe.recipes.slit_orders import Orders
-from soxspipe.recipes.slit_sky import CHUNKS, Target
 
-METRICS = (
-    Metric("BADPIX FRAC", "", "fraction of bad pixels inside orders"),
-    Metric("BADPIX NUM", "px", "number of bad pixels inside orders"),
-    Metric("INNER ORDER PIX MEAN", "e-", "mean of pixels inside orders, sky subtracted"),
-    Metric("INNER ORDER PIX SUM", "e-", "their sum"),
-    Metric("N ORDERS", "", "orders with a trace"),
-    Metric("N OBJECTS", "", "objects found on the slit"),
-    Metric("OBJECT SIGMA", "", "significance of the extracted object on the collapsed slit"),
-    Metric("OBJECT POS", "arcsec", "slit position of the object"),
-    Metric("OBJECT FWHM", "arcsec", "FWHM of the object along the slit"),
-    Metric("SAMPLES TOT NUM", "", "chunks in which the object was looked for"),
-    Metric("SAMPLES DET NUM", "", "chunks in which it was seen"),
-    Metric("SAMPLES DET FRAC", "", "seen / looked for"),
-    *(
-        Metric(f"{axis} RES {k}", "px", f"{meaning} of the object trace ({arm})")
-        for axis, arm in (("X", "VIS"), ("Y", "NIR"))
-        for k, meaning in (
-            ("MIN", "smallest residual"),
-            ("MAX", "largest residual"),
-            ("MEDIAN", "median absolute residual"),
-            ("SD", "standard deviation of residuals"),
-        )
+#: Label of a spectrum -> suffix, category and meaning.
+_SPECTRA = {
+    "EXTRACTED_ORDERS_TABLE": (
+        "_EXTRACTED_ORDERS",
+        ".fits",
+        "SCI_ORDERS_FLUX",
+        "spectra of the orders",
     ),
-    Metric("SKY RES SD", "", "scatter of sky residuals over their expected noise"),
-    Metric("SNR MEDIAN", "", "median S/N per native bin, global and per order"),
-    *TEMPERATURES,
-)
+    "EXTRACTED_MERGED_TABLE": ("_EXTRACTED_MERGED", ".fits", "SCI_SLIT_FLUX", "merged spectrum"),
+    "EXTRACTED_MERGED_ASCII": ("_EXTRACTED_MERGED", ".txt", "", "merged spectrum as text"),
+}
 
 
-def products(tech: str) -> tuple[Product, ...]:
-    """The files an object recipe writes; `tech` is their PRO TECH."""
+def spectra(tech: str) -> tuple[Product, ...]:
+    """The spectra of the target, and those of further objects on the slit."""
+    own = tuple(
+        Product(label, stem + ending, category, tech, meaning)
+        for label, (stem, ending, category, meaning) in _SPECTRA.items()
+    )
+    others = tuple(
+        Product(f"{label}_OTHERS", f"_OBJ{{n}}{stem}{ending}", category, tech, f"{meaning}, others")
+        for label, (stem, ending, category, meaning) in _SPECTRA.items()
+    )
+    return own + others
+
+
+def not_flat_fielded(tech: str) -> tuple[Product, ...]:
+    """Spectra of a standard that was not divided by the flat: what the efficiency is made of."""
+    return tuple(
+        Product(
+            f"{label}_NOTFLAT",
+            f"{stem}_NOTFLAT{ending}",
+            "",
+            tech,
+            f"{meaning}, without flat field",
+        )
+        for label, (stem, ending, _, meaning) in _SPECTRA.items()
+        if ending == ".fits"
+    )
+
+
+def stare_images(tech: str) -> tuple[Product, ...]:
+    """Images and trace of a stare recipe."""
     return (
-        Product("SKY_SUBTRACTED_OBJECT", "_SKYSUB.fits", "", tech, "sky-subtracted frame"),
+        Product(
+            "SKY_SUBTRACTED_OBJECT",
+            "_SKYSUB.fits",
+            "SCI_SLIT_SKYSUB",
+            tech,
+            "sky-subtracted frame",
+        ),
         Product("SKY_MODEL", "_SKYMODEL.fits", "", tech, "sky model"),
         Product("SKY_SUB_RESIDUALS", "_SKYSUB_RESIDUALS.fits", "", tech, "residuals over noise"),
         Product("OBJECT_TRACE", "_OBJTRACE.fits", "OBJECT_TAB", tech, "trace of the object"),
         Product(
-            "EXTRACTED_ORDERS_TABLE",
-            "_EXTRACTED_ORDERS.fits",
-            "SCI_ORDERS_FLUX",
-            tech,
-            "spectra of the orders",
-        ),
-        Product(
-            "EXTRACTED_MERGED_TABLE",
-            "_EXTRACTED_MERGED.fits",
-            "SCI_SLIT_FLUX",
-            tech,
-            "merged spectrum",
-        ),
-        Product(
-            "EXTRACTED_MERGED_ASCII", "_EXTRACTED_MERGED.txt", "", tech, "merged spectrum as text"
+            "OBJECT_TRACE_OTHERS", "_OBJ{n}_OBJTRACE.fits", "OBJECT_TAB", tech, "traces of others"
         ),
     )
 
 
-PLOTS = (
+def difference_images(tech: str, *names: tuple[str, str]) -> tuple[Product, ...]:
+    """Images and traces of a nod or offset recipe; `names`: (label, suffix) of the differences."""
+    images = tuple(
+        Product(label, suffix, "SCI_SLIT_SKYSUB", tech, "difference of two positions")
+        for label, suffix in names
+    )
+    return (
+        *images,
+        Product(
+            "SKY_SUBTRACTED_OBJECT",
+            "_SKYSUB_{n}.fits",
+            "SCI_SLIT_SKYSUB",
+            tech,
+            "exposures without a partner, sky subtracted",
+        ),
+        Product("OBJECT_TRACE", "_OBJTRACE_{n}.fits", "OBJECT_TAB", tech, "traces of the object"),
+    )
+
+
+def single_extractions(tech: str) -> tuple[Product, ...]:
+    """What `save_single_frame_extractions` adds: spectra of every position, and the stacked images."""
+    return (
+        Product(
+            "EXTRACTED_ORDERS_SINGLE",
+            "_EXTRACTED_ORDERS_{n}.fits",
+            "",
+            tech,
+            "spectra of the orders by position",
+        ),
+        Product(
+            "EXTRACTED_MERGED_SINGLE",
+            "_EXTRACTED_MERGED_{n}.fits",
+            "",
+            tech,
+            "merged spectrum by position",
+        ),
+        Product("STACKED", "_{n}.fits", "", tech, "mean of the exposures of a position"),
+    )
+
+
+def two_dimensional(tech: str) -> tuple[Product, ...]:
+    """Rectified images."""
+    return (
+        Product("RECTIFIED_ORDERS", "_RECTIFIED.fits", "", tech, "an image for each order"),
+        Product(
+            "RECTIFIED_MERGED",
+            "_MERGED2D.fits",
+            "SCI_SLIT_MERGE2D",
+            tech,
+            "all orders as one image of wavelength times slit position",
+        ),
+    )
+
+
+_MERGED2D = Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the rectified image")
+
+_ORDERS = Plot("EXTRACTED_ORDERS_QC_PLOT", "_EXTRACTED_ORDERS_QC_PLOT.pdf", "spectra of the orders")
+_MERGED = Plot("EXTRACTED_MERGED_QC_PLOT", "_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectrum")
+
+STARE_PLOTS = (
     Plot("SKY_SUBTRACTION_QUICKLOOK", "_skysub_quicklook.pdf", "frame, sky model, residuals"),
-    Plot("OBJECT_TRACE_RES", "_OBJECT_TRACE_residuals.pdf", "collapsed slit and trace"),
-    Plot("EXTRACTED_ORDERS_QC_PLOT", "_EXTRACTED_ORDERS_QC_PLOT.pdf", "spectra of the orders"),
-    Plot("EXTRACTED_MERGED_QC_PLOT", "_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectrum"),
+    Plot(
+        "OBJECT_TRACE_RES",
+        "_OBJECT_TRACE_residuals_{degrees}.pdf",
+        "collapsed slit and trace",
+    ),
+    _ORDERS,
+    _MERGED,
+    _MERGED2D,
 )
 
+NOT_FLAT_PLOTS = (
+    Plot(
+        "EXTRACTED_ORDERS_QC_PLOT_NOTFLAT",
+        "_EXTRACTED_ORDERS_QC_PLOT_NOTFLAT.pdf",
+        "spectra of the orders, without flat field",
+    ),
+)
 
-def trace_table(spectra: OrderSpectra, found: Target) -> Table:
-    """Pixel, wavelength and slit position of the trace in every native bin."""
-    parts = spectra.orders.items()
-    wavelength = np.concatenate([s.wavelength for _, s in parts])
-    return Table(
-        {
-            "order": np.concatenate([np.full(len(s.x), n, dtype="i2") for n, s in parts]),
-            "x": np.concatenate([s.x for _, s in parts]) * u.pix,
-            "y": np.concatenate([s.y for _, s in parts]) * u.pix,
-            "wavelength": wavelength * u.nm,
-            "slit_position": found.trace.at(wavelength) * u.arcsec,
-        },
-        meta={"EXTNAME": "OBJECT_TRACE"},
-    )
-
-
-def snr_per_order(spectra: OrderSpectra, arm: Arm) -> tuple[Measurement, ...]:
-    """Median S/N of each order."""
-    values = {n: _median_snr([s.snr]) for n, s in spectra.orders.items()}
-    return per_order(METRICS, "SNR MEDIAN", values, arm)
-
-
-def _median_snr(parts: list[np.ndarray]) -> float:
-    values = np.concatenate(parts)
-    values = values[np.isfinite(values) & (values != 0)]
-    return float(np.median(values)) if values.size else float("nan")
-
-
-def values(
-    orders: Orders,
-    found: Target,
-    model: Model,
-    subtracted: Frame,
-    inside: np.ndarray,
-    spectra: OrderSpectra,
-    arm: Arm,
-) -> dict[str, float]:
-    """Measured values by keyword."""
-    bad = sum(int((~o.good).sum()) for o in orders.values())
-    total = sum(len(o.data) for o in orders.values())
-    residual, seen = [], 0
-    for n, (wavelength, position, _) in found.trace.samples.items():
-        scale = float(np.median(orders[n].pixels.area))
-        residual.append((position - found.trace.at(wavelength)) / scale)
-        seen += len(wavelength)
-    light = subtracted.data[inside]
-    pull = np.concatenate(
-        [((o.light - model.light[n]) / np.sqrt(o.variance))[o.good] for n, o in orders.items()]
-    )
-    axis = "X" if arm.dispersion_axis == "y" else "Y"
-    object_found = found.found
-    return {
-        "BADPIX FRAC": bad / max(total, 1),
-        "BADPIX NUM": bad,
-        "INNER ORDER PIX MEAN": float(light.mean()),
-        "INNER ORDER PIX SUM": float(light.sum(dtype="f8")),
-        "N ORDERS": len(spectra.orders),
-        "N OBJECTS": len(found.others),
-        "OBJECT SIGMA": object_found.significance if object_found else 0.0,
-        "OBJECT POS": object_found.position if object_found else float("nan"),
-        "OBJECT FWHM": model.fwhm if object_found else float("nan"),
-        "SAMPLES TOT NUM": len(orders) * CHUNKS,
-        "SAMPLES DET NUM": seen,
-        "SAMPLES DET FRAC": seen / (len(orders) * CHUNKS),
-        **spread(f"{axis} RES", np.concatenate(residual) if residual else np.empty(0)),
-        "SKY RES SD": float(1.4826 * np.median(np.abs(pull - np.median(pull)))),
-        "SNR MEDIAN": _median_snr([s.snr for s in spectra.orders.values()]),
-    }
+DIFFERENCE_PLOTS = (
+    Plot("SKY_SUBTRACTION_QUICKLOOK", "_skysub_quicklook_{n}.pdf", "frame, sky, difference"),
+    Plot(
+        "OBJECT_TRACE_RES",
+        "_OBJECT_TRACE_residuals_{n}_{degrees}.pdf",
+        "collapsed slit and trace by position",
+    ),
+    Plot(
+        "EXTRACTED_ORDERS_QC_PLOT",
+        "_EXTRACTED_ORDERS_QC_PLOT_{n}.pdf",
+        "spectra of the orders by position",
+    ),
+    _MERGED,
+    _MERGED2D,
+)

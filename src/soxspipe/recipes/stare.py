@@ -1,66 +1,51 @@
-"""stare, stare_std: one pointing; sky modelled on the frame, object extracted optimally."""
+"""stare, stare_std: one pointing; sky modelled on the frame, objects extracted optimally."""
 
-import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
-from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
-from soxspipe.datamodel.spectrum import OrderSpectra
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.qc import plot_spectra
-from soxspipe.recipes import slit_extract, slit_frame, slit_object, slit_orders, slit_sky
-from soxspipe.recipes.quality import judged, temperatures
-from soxspipe.recipes.recipe import Calibration, Raw, RawFrame, Result, recipe
-from soxspipe.recipes.slit_orders import Orders
-from soxspipe.recipes.slit_products import (
-    METRICS,
-    PLOTS,
-    products,
-    snr_per_order,
-    trace_table,
-    values,
+from soxspipe.qc import plot_rectified, plot_spectra
+from soxspipe.recipes import (
+    slit_extract,
+    slit_frame,
+    slit_metrics,
+    slit_orders,
+    slit_products,
+    slit_rectified,
+    slit_steps,
+    slit_view,
 )
-from soxspipe.science.extraction import merge
-from soxspipe.science.sky.sky_model import SkyOptions
-from soxspipe.science.wavelength.native_bins import order_pixels
+from soxspipe.recipes.quality import judged, temperatures
+from soxspipe.recipes.recipe import Raw, RawFrame, Result, recipe
+from soxspipe.recipes.slit_merge import Image, Scale
+from soxspipe.recipes.slit_metrics import METRICS
+from soxspipe.recipes.slit_view import View
 from soxspipe.settings import StareSettings, StareStdSettings
 
-log = logging.getLogger(__name__)
-
-#: Significance of an object on the collapsed slit of all orders.
-DETECTION = 5.0
-
-
-@dataclass(frozen=True)
-class _Common:
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
-    dark: Annotated[
-        Frame | None, Calibration("MASTER_DARK", "mdark", by_hand=("VIS",), by_time=True)
-    ]
-    flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
-    orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
-    # documented SOF files name the table the map was made from; it is kept for the record
-    solution: Annotated[
-        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
-    ]
-    pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
+_TECH = "ECHELLE,SLIT,STARE"
+#: Products whose headers tell of the object.
+_TOLD = ("OBJECT_TRACE", "EXTRACTED_ORDERS_TABLE", "EXTRACTED_MERGED_TABLE")
+_PRODUCTS = (
+    *slit_products.stare_images(_TECH),
+    *slit_products.spectra(_TECH),
+    *slit_products.two_dimensional(_TECH),
+)
 
 
 @dataclass(frozen=True)
-class Inputs(_Common):
+class Inputs(slit_steps.SlitInputs):
     """What stare takes."""
 
     target: Annotated[tuple[RawFrame, ...], Raw((FrameKind.SCIENCE_STARE,))]
 
 
 @dataclass(frozen=True)
-class StandardInputs(_Common):
+class StandardInputs(slit_steps.SlitInputs):
     """What stare_std takes."""
 
     target: Annotated[
@@ -69,14 +54,17 @@ class StandardInputs(_Common):
     ]
 
 
+Settings = StareSettings | StareStdSettings
+
+
 @recipe(
     "stare_std",
     folder="soxs-stare-std",
     title="Standard star in stare mode",
     inputs=StandardInputs,
     settings=StareStdSettings,
-    products=products("ECHELLE,SLIT,STARE"),
-    plots=PLOTS,
+    products=(*_PRODUCTS, *slit_products.not_flat_fielded(_TECH)),
+    plots=(*slit_products.STARE_PLOTS, *slit_products.NOT_FLAT_PLOTS),
     metrics=METRICS,
     type_codes={
         FrameKind.FLUX_STANDARD_STARE: "STARE_STD_FLUX",
@@ -84,8 +72,28 @@ class StandardInputs(_Common):
     },
 )
 def stare_std(inputs: StandardInputs, settings: StareStdSettings, arm: Arm) -> Result:
-    """Extract a standard star."""
-    return _reduce(inputs, inputs.target, settings, arm)
+    """Extract a standard star, with and without flat field."""
+    seen = _seen(inputs, inputs.target, settings, arm)
+    result = _result(inputs, inputs.target, seen, settings, arm)
+    if not settings.use_flat:
+        return result
+    how = slit_steps.extraction(settings)
+    raw = slit_steps.without_flat(seen.images[0], inputs.flat, inputs.flat.lamp, how, arm)
+    scale = slit_steps.scale_of(settings, arm)
+    native, whole = slit_steps.spectrum_of([raw], inputs.flat.lamp, how, arm, scale)
+    title = _title(inputs.target)
+    return replace(
+        result,
+        products={
+            **result.products,
+            "EXTRACTED_ORDERS_TABLE_NOTFLAT": native,
+            "EXTRACTED_MERGED_TABLE_NOTFLAT": whole,
+        },
+        figures={
+            **result.figures,
+            "EXTRACTED_ORDERS_QC_PLOT_NOTFLAT": lambda: plot_spectra.orders(native, arm, title),
+        },
+    )
 
 
 @recipe(
@@ -94,160 +102,123 @@ def stare_std(inputs: StandardInputs, settings: StareStdSettings, arm: Arm) -> R
     title="Science in stare mode",
     inputs=Inputs,
     settings=StareSettings,
-    products=products("ECHELLE,SLIT,STARE"),
-    plots=PLOTS,
+    products=_PRODUCTS,
+    plots=slit_products.STARE_PLOTS,
     metrics=METRICS,
     type_codes={FrameKind.SCIENCE_STARE: "STARE_OBJ"},
 )
 def stare(inputs: Inputs, settings: StareSettings, arm: Arm) -> Result:
     """Extract a science target."""
-    return _reduce(inputs, inputs.target, settings, arm)
+    seen = _seen(inputs, inputs.target, settings, arm)
+    return _result(inputs, inputs.target, seen, settings, arm)
 
 
-Settings = StareSettings | StareStdSettings
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The view and the images of the target in it."""
+
+    view: View
+    images: list[Image]
 
 
-def _reduce(inputs: _Common, target: tuple[RawFrame, ...], settings: Settings, arm: Arm) -> Result:
-    """Frame, sky, object, spectrum; the sky is fitted again once the object is known."""
-    ready = slit_frame.ready(
-        target,
-        arm,
-        bias=inputs.bias,
-        dark=inputs.dark,
-        flat=inputs.flat if settings.use_flat else None,
-        orders=inputs.orders,
-        clip_sigma=settings.stacked_clipping_sigma,
-        background_settings=(
-            settings.background_subtraction if settings.subtract_background else None
-        ),
-    )
-    sky = _sky_settings(settings)
-    find = _finder(settings, sky, _seeing(target))
-    orders = slit_orders.listed(
-        ready, order_pixels(inputs.pixel_map, dispersion_axis=arm.dispersion_axis)
-    )
-    found = find(orders)
-    orders = slit_sky.subtract_sky(ready, orders, found, sky)
-    found = find(orders)
-    degree = min(settings.horne_extraction_profile_poly_order, 2)
-    model = slit_object.model_object(orders, found, degree=degree, fwhm=_seeing(target))
-    ready, orders = slit_object.reject_cosmics(
-        ready,
-        orders,
-        model,
-        sigma=settings.lacosmic_sigma if settings.use_lacosmic else None,
-        clip=6.0,
-    )
-    orders = slit_sky.subtract_sky(ready, orders, found, sky, model.light)
-    found = find(orders)
-    model = slit_object.model_object(orders, found, degree=degree, fwhm=_seeing(target))
-    spectra = slit_extract.extract(
-        ready,
-        orders,
-        found,
-        model,
-        inputs.flat.lamp,
-        slit_extract.ExtractionSettings(
-            float(settings.horne_extraction_slit_length),
-            settings.horne_extraction_profile_global_clipping_sigma,
-        ),
-        arm,
-    )
-    if found.found is None:
-        log.warning(
-            "no object was found on the slit; the spectrum is that of the slit centre and gives "
-            "upper limits only"
-        )
-    return _result(target, ready, orders, found, model, spectra, settings, arm, inputs.pixel_map)
+def _seen(
+    inputs: slit_steps.SlitInputs, target: tuple[RawFrame, ...], settings: Settings, arm: Arm
+) -> _Seen:
+    """Frame, sky, objects, and the target taken apart from the rest."""
+    how = slit_steps.detrending(inputs, settings, arm)
+    flat = inputs.flat if settings.use_flat else None
+    ready = slit_frame.flat_fielded(slit_frame.pointing(target, how), flat)
+    pixels = slit_orders.order_pixels(inputs.pixel_map, arm, flat_fielded=ready.flat_fielded)
+    view = slit_view.seen(ready, pixels, slit_steps.steps(settings, target))
+    slit_steps.tell(view)
+    images = slit_steps.images_of(view, 1, inputs.flat.lamp, slit_steps.extraction(settings), arm)
+    return _Seen(view, images)
 
 
-def _seeing(target: tuple[RawFrame, ...]) -> float:
-    """FWHM to expect, arcsec."""
-    seeing = target[0].info.seeing
-    return float(np.clip(seeing, 0.4, 3.0)) if np.isfinite(seeing) else slit_object.USUAL_SEEING
-
-
-def _sky_settings(settings: Settings) -> slit_sky.SkySettings:
-    given = settings.sky_subtraction
-    return slit_sky.SkySettings(
-        options=SkyOptions(
-            degree=given.bspline_order,
-            clip=given.bspline_fitting_residual_clipping_sigma,
-            rounds=given.bspline_iteration_limit,
-            illumination=given.slit_illumination_order,
-        ),
-        edge_fraction=given.clip_slit_edge_fraction,
-        generous=given.aggressive_object_masking,
-        subtract=given.subtract_sky,
-    )
-
-
-def _finder(
-    settings: Settings, sky: slit_sky.SkySettings, fwhm: float
-) -> Callable[[Orders], slit_sky.Target]:
-    options = settings.detect_continuum
-    return lambda orders: slit_sky.look_for_objects(
-        orders,
-        significance=DETECTION,
-        fwhm=fwhm,
-        degree=options.disp_axis_deg,
-        clip_sigma=options.poly_fitting_residual_clipping_sigma,
-        clip_rounds=options.poly_clipping_iteration_limit,
-        edge=sky.edge_fraction,
-    )
+def _title(target: tuple[RawFrame, ...]) -> str:
+    return f"{target[0].info.object or 'target'}, {target[0].info.file}"
 
 
 def _result(
+    inputs: slit_steps.SlitInputs,
     target: tuple[RawFrame, ...],
-    ready: slit_frame.SlitFrame,
-    orders: Orders,
-    found: slit_sky.Target,
-    model: slit_object.Model,
-    spectra: OrderSpectra,
+    seen: _Seen,
     settings: Settings,
     arm: Arm,
-    pixel_map: PixelMap,
 ) -> Result:
-    before = slit_orders.frame_with_variance(ready, orders)
-    sky = slit_orders.sky_image(orders, before.shape)
-    subtracted = replace(before, data=before.data - sky)
-    noise = np.sqrt(np.maximum(before.variance, 1e-6))
-    inside = pixel_map.order != 0
-    residuals = Frame(
-        np.where(inside, subtracted.data / noise, 0.0), np.ones(before.shape), before.flags, unit=""
-    )
-    low = min(min(o.full) for o in arm.orders.values())
-    high = max(max(o.full) for o in arm.orders.values())
-    merged = merge.orders(spectra, step=arm.merged_step, limits=(low, high))
-    measured = values(orders, found, model, subtracted, inside, spectra, arm)
+    view, images = seen.view, seen.images
+    how = slit_steps.extraction(settings)
+    lamp = inputs.flat.lamp
+    scale = slit_steps.scale_of(settings, arm)
+    native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
+    before, sky, subtracted, residuals = _frames(view)
+    straight, flattened = slit_rectified.rectified(images, lamp, settings, arm)
+    further = _others(view, lamp, how, arm, scale)
+    measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in target])
-    title = f"{target[0].info.object or 'target'}, {target[0].info.file}"
-    samples = found.trace.samples
-    scale = float(np.median(np.concatenate([o.pixels.area for o in orders.values()])))
-    aperture = 0.5 * scale * settings.horne_extraction_slit_length
-    line = {n: (o.pixels.grid, found.trace.at(o.pixels.grid)) for n, o in orders.items()}
+    title = _title(target)
+    cards = slit_steps.cards(view.sources.target)
     return Result(
         products={
             "SKY_SUBTRACTED_OBJECT": subtracted,
             "SKY_MODEL": replace(before, data=sky, variance=np.zeros_like(sky)),
             "SKY_SUB_RESIDUALS": residuals,
-            "OBJECT_TRACE": trace_table(spectra, found),
-            "EXTRACTED_ORDERS_TABLE": spectra,
-            "EXTRACTED_MERGED_TABLE": merged,
-            "EXTRACTED_MERGED_ASCII": merged,
+            "OBJECT_TRACE": slit_metrics.trace_table(native, images[0].source),
+            "EXTRACTED_ORDERS_TABLE": native,
+            "EXTRACTED_MERGED_TABLE": whole,
+            "EXTRACTED_MERGED_ASCII": whole,
+            "RECTIFIED_ORDERS": straight[0].images,
+            "RECTIFIED_MERGED": flattened,
+            **further,
         },
         measurements=(
             *judged(METRICS, measured, settings, arm),
-            *snr_per_order(spectra, arm),
+            *slit_metrics.snr_per_order(native, arm),
         ),
+        headers=dict.fromkeys(_TOLD, cards),
         figures={
             "SKY_SUBTRACTION_QUICKLOOK": lambda: plot_spectra.sky_quicklook(
-                before, sky, pixel_map, arm, title
+                before, sky, inputs.pixel_map, arm, title
             ),
-            "OBJECT_TRACE_RES": lambda: plot_spectra.object_trace(
-                found.slit, found.collapsed, line, samples, arm, title, aperture=aperture
-            ),
-            "EXTRACTED_ORDERS_QC_PLOT": lambda: plot_spectra.orders(spectra, arm, title),
-            "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(merged, arm, title, spectra),
+            "OBJECT_TRACE_RES": slit_steps.trace_figure(images[0], how, arm, title),
+            "EXTRACTED_ORDERS_QC_PLOT": lambda: plot_spectra.orders(native, arm, title),
+            "EXTRACTED_MERGED_QC_PLOT": lambda: plot_spectra.merged(whole, arm, title, native),
+            "MERGED2D_QUICKLOOK": lambda: plot_rectified.merged(flattened, arm, title),
         },
+        names={"degrees": slit_steps.trace_degrees(settings)},
     )
+
+
+def _frames(view: View) -> tuple[Frame, np.ndarray, Frame, Frame]:
+    """Frame with sky, sky model, frame without sky, and that over its noise."""
+    before = slit_orders.frame_with_variance(view.ready, view.orders)
+    sky = slit_orders.sky_image(view.orders, before.shape)
+    subtracted = slit_steps.without_sky(view)
+    inside = np.zeros(before.data.size, dtype=bool)
+    for order in view.orders.values():
+        inside[order.pixels.index] = True
+    noise = np.sqrt(np.maximum(before.variance, 1e-6))
+    pull = np.where(inside.reshape(before.shape), subtracted.data / noise, 0.0)
+    return before, sky, subtracted, Frame(pull, np.ones(before.shape), before.flags, unit="")
+
+
+def _others(
+    view: View,
+    lamp: Mapping[int, np.ndarray],
+    how: slit_extract.ExtractionSettings,
+    arm: Arm,
+    scale: Scale,
+) -> dict[str, dict[str, Any]]:
+    """Products of the objects besides the target, by label and number."""
+    made: dict[str, dict[str, Any]] = {}
+    for number in slit_steps.others(view):
+        images = slit_steps.images_of(view, number, lamp, how, arm)
+        native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
+        for label, value in (
+            ("EXTRACTED_ORDERS_TABLE_OTHERS", native),
+            ("EXTRACTED_MERGED_TABLE_OTHERS", whole),
+            ("EXTRACTED_MERGED_ASCII_OTHERS", whole),
+            ("OBJECT_TRACE_OTHERS", slit_metrics.trace_table(native, images[0].source)),
+        ):
+            made.setdefault(label, {})[str(number)] = value
+    return made

@@ -18,8 +18,16 @@ from soxspipe.settings.declared import (
     MflatSettings,
     OrderCentresSettings,
     SpatSolutionSettings,
+)
+from soxspipe.settings.objects import (
+    ExtractSettings,
+    NodSettings,
+    NodStdSettings,
+    OffsetSettings,
+    OffsetStdSettings,
     StareSettings,
     StareStdSettings,
+    StraightenSettings,
 )
 from soxspipe.settings.options import ARMS, Options, Range, RecipeSettings, block, by_arm, option
 from soxspipe.settings.reading import SettingsFile, check_settings, read_settings
@@ -30,10 +38,15 @@ __all__ = [
     "BackgroundSubtraction",
     "DetectContinuum",
     "DispSolutionSettings",
+    "ExtractSettings",
     "GeneralSettings",
     "MbiasSettings",
     "MdarkSettings",
     "MflatSettings",
+    "NodSettings",
+    "NodStdSettings",
+    "OffsetSettings",
+    "OffsetStdSettings",
     "Options",
     "OrderCentresSettings",
     "Range",
@@ -43,6 +56,7 @@ __all__ = [
     "SpatSolutionSettings",
     "StareSettings",
     "StareStdSettings",
+    "StraightenSettings",
     "block",
     "by_arm",
     "check_settings",

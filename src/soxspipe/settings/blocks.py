@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from soxspipe.settings.options import Options, option
+from soxspipe.settings.options import Options, RecipeSettings, block, option
 
 Degree = Annotated[int, Field(ge=1, le=9)]
 
 FIT_SIGMA = "rejection limit of the polynomial fit [sigma]"
 FIT_ROUNDS = "most rounds of rejection in that fit"
+STACK_SIGMA = "rejection limit when stacking [expected sigma per pixel]"
+STACK_ROUNDS = "most rounds of rejection when stacking"
 
 
 class GeneralSettings(Options):
@@ -22,6 +24,9 @@ class GeneralSettings(Options):
     PAE: bool = option("acceptance tests: let pinhole flats pass through stare", False)
     ignore_dflats: bool = option("leave out deuterium flats", True)
     ignore_dome_flats: bool = option("leave out dome flats", True)
+    stack_stare_templates: bool = option(
+        "stare exposures of one template are reduced together, not one by one", False
+    )
     bad_pixel_maps: str = option(
         "folder of bad-pixel maps, BPM_NIR.fits, BPM_VIS_1X1.fits and so on; none if empty", ""
     )
@@ -35,6 +40,12 @@ class BackgroundSubtraction(Options):
 
     bspline_deg: int = option("degree of the background splines", 2, ge=1, le=5)
     gaussian_blur_sigma: float = option("smoothing of the background [px]", 65.0, gt=0)
+
+
+class WithBackground(RecipeSettings):
+    """What a recipe has that removes scattered light."""
+
+    background_subtraction: BackgroundSubtraction = block("scattered light between the orders")
 
 
 class DetectContinuum(Options):

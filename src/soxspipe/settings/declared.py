@@ -7,32 +7,37 @@ from pydantic import Field
 from soxspipe.settings.blocks import (
     FIT_ROUNDS,
     FIT_SIGMA,
-    BackgroundSubtraction,
+    STACK_ROUNDS,
+    STACK_SIGMA,
     Degree,
     DetectContinuum,
-    SkySubtraction,
+    WithBackground,
+)
+from soxspipe.settings.objects import (
+    ExtractSettings,
+    NodSettings,
+    NodStdSettings,
+    OffsetSettings,
+    OffsetStdSettings,
+    StareSettings,
+    StareStdSettings,
+    StraightenSettings,
 )
 from soxspipe.settings.options import RecipeSettings, block, by_arm, option
 
 SlitDegree = Annotated[int, Field(ge=0, le=9)]
 
-_STACK_SIGMA = "rejection limit when stacking [expected sigma per pixel]"
-_STACK_ROUNDS = "most rounds of rejection when stacking"
 _FRAME_SIGMA = "pixels of the stack must be this many sigma off the level around to be flagged bad"
 _FRAME_ROUNDS = "most rounds of that flagging"
 _ORDER_DEG = "degree in order number [x, y]"
 _WAVE_DEG = "degree in wavelength [x, y]"
 
 
-class _WithBackground(RecipeSettings):
-    background_subtraction: BackgroundSubtraction = block("scattered light between the orders")
-
-
 class MbiasSettings(RecipeSettings):
     """Master bias."""
 
-    stacked_clipping_sigma: float = option(_STACK_SIGMA, 3.0, gt=0)
-    stacked_clipping_iterations: int = option(_STACK_ROUNDS, 3, ge=0)
+    stacked_clipping_sigma: float = option(STACK_SIGMA, 3.0, gt=0)
+    stacked_clipping_iterations: int = option(STACK_ROUNDS, 3, ge=0)
     frame_clipping_sigma: float = option(_FRAME_SIGMA, 4.0, gt=0)
     frame_clipping_iterations: int = option(_FRAME_ROUNDS, 3, ge=0)
 
@@ -40,8 +45,8 @@ class MbiasSettings(RecipeSettings):
 class MdarkSettings(RecipeSettings):
     """Master dark."""
 
-    stacked_clipping_sigma: float = option(_STACK_SIGMA, 3.0, gt=0)
-    stacked_clipping_iterations: int = option(_STACK_ROUNDS, 3, ge=0)
+    stacked_clipping_sigma: float = option(STACK_SIGMA, 3.0, gt=0)
+    stacked_clipping_iterations: int = option(STACK_ROUNDS, 3, ge=0)
     frame_clipping_sigma: float = option(_FRAME_SIGMA, 3.0, gt=0)
     frame_clipping_iterations: int = option(_FRAME_ROUNDS, 3, ge=0)
 
@@ -87,14 +92,14 @@ class OrderCentresSettings(RecipeSettings):
     )
 
 
-class MflatSettings(_WithBackground):
+class MflatSettings(WithBackground):
     """Master flat and order edges."""
 
     subtract_background: bool = option(
         "fit and remove scattered light between the orders", True, underscores=True
     )
-    stacked_clipping_sigma: float = option(_STACK_SIGMA, 15.0, gt=0)
-    stacked_clipping_iterations: int = option(_STACK_ROUNDS, 3, ge=0)
+    stacked_clipping_sigma: float = option(STACK_SIGMA, 15.0, gt=0)
+    stacked_clipping_iterations: int = option(STACK_ROUNDS, 3, ge=0)
     centre_order_window: int = option(
         "width of the strip along the order centre that measures the exposure level [px]", 10, ge=1
     )
@@ -120,7 +125,7 @@ class MflatSettings(_WithBackground):
     )
 
 
-class SpatSolutionSettings(_WithBackground):
+class SpatSolutionSettings(WithBackground):
     """Dispersion and spatial solution."""
 
     poly_digits: ClassVar[tuple[tuple[str, int | str], ...]] = (
@@ -157,67 +162,6 @@ class SpatSolutionSettings(_WithBackground):
     )
 
 
-class _StareBase(_WithBackground):
-    use_flat: bool = option("divide by the master flat", True, underscores=True)
-    subtract_background: bool = option(
-        "fit and remove scattered light between the orders", True, underscores=True
-    )
-    stacked_clipping_sigma: float = option(_STACK_SIGMA, 15.0, gt=0)
-    stacked_clipping_iterations: int = option(_STACK_ROUNDS, 3, ge=0)
-    use_lacosmic: bool = option("find cosmic rays by L.A.Cosmic", True, underscores=True)
-    lacosmic_sigma: float = option("its detection limit [sigma]", 25.0, gt=0)
-    horne_extraction_slit_length: int = option(
-        "extraction aperture, also of the boxcar [px]", 15, ge=3
-    )
-    horne_extraction_profile_poly_order: Degree = option(
-        "degree of the spatial profile along dispersion", 7
-    )
-    horne_extraction_profile_global_clipping_sigma: float = option(
-        "rejection limit of a pixel against the profile [sigma]", 25.0, gt=0
-    )
-    horne_extraction_profile_clipping_sigma: float = option(
-        "rejection limit of the profile fit [sigma]", 3.0, gt=0
-    )
-    horne_extraction_profile_clipping_iteration_count: int = option(
-        "most rounds of the profile fit", 10, ge=0
-    )
-    detect_continuum: DetectContinuum = block(
-        "finding and tracing the object",
-        order_sample_count=150,
-        slice_length=by_arm(VIS=70, NIR=50),
-        slice_width=7,
-        peak_sigma_limit=1.5,
-        disp_axis_deg=by_arm(VIS=5, NIR=4),
-        order_deg=by_arm(VIS=3, NIR=4),
-        poly_fitting_residual_clipping_sigma=by_arm(VIS=4.0, NIR=3.0),
-        poly_clipping_iteration_limit=by_arm(VIS=5, NIR=10),
-    )
-
-
-class StareSettings(_StareBase):
-    """Science object in stare mode."""
-
-    sky_subtraction: SkySubtraction = block(
-        "sky model",
-        percentile_clipping_sigma=3.0,
-        min_points_per_knot=15,
-        noise_rolling_window_size=by_arm(VIS=2000, NIR=250),
-        residual_floor_percentile=80,
-    )
-
-
-class StareStdSettings(_StareBase):
-    """Standard star in stare mode."""
-
-    sky_subtraction: SkySubtraction = block(
-        "sky model",
-        percentile_clipping_sigma=by_arm(VIS=3.0, NIR=4.0),
-        min_points_per_knot=by_arm(VIS=155, NIR=15),
-        noise_rolling_window_size=250,
-        residual_floor_percentile=by_arm(VIS=90, NIR=80),
-    )
-
-
 #: Block name in the settings file -> its class, in the order of the cascade.
 BLOCKS: dict[str, type[RecipeSettings]] = {
     "soxs-mbias": MbiasSettings,
@@ -227,5 +171,11 @@ BLOCKS: dict[str, type[RecipeSettings]] = {
     "soxs-mflat": MflatSettings,
     "soxs-spat-solution": SpatSolutionSettings,
     "soxs-stare-std": StareStdSettings,
+    "soxs-nod-std": NodStdSettings,
+    "soxs-offset-std": OffsetStdSettings,
     "soxs-stare": StareSettings,
+    "soxs-nod": NodSettings,
+    "soxs-offset": OffsetSettings,
+    "soxs-straighten": StraightenSettings,
+    "soxs-extract": ExtractSettings,
 }

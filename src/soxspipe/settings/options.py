@@ -156,6 +156,32 @@ class RecipeSettings(Options):
                 hint="degrees are 1 to 9, those along the slit 0 to 9",
             ) from error
 
+    def with_options(self, given: Mapping[str, Any]) -> Self:
+        """The same settings with those of the command line, by attribute name.
+
+        Raises SettingsError for an option the recipe does not have, or a value out of its limits.
+        """
+        names = {name: f"--{name.replace('_', '-')}" for name in given}
+        alien = [flag for name, flag in names.items() if name not in type(self).model_fields]
+        if alien:
+            raise SettingsError(
+                f"this recipe has no {', '.join(alien)}",
+                hint="these options belong to recipes that extract objects",
+            )
+        try:
+            return type(self).model_validate(self.model_dump() | dict(given))
+        except ValidationError as error:
+            raise SettingsError(
+                "; ".join(
+                    f"{names.get(str(e['loc'][0]), e['loc'][0])}: {e['msg']}".replace(
+                        "Input should be", "must be"
+                    ).replace("Value error, ", "")
+                    + f", got {e['input']!r}"
+                    for e in error.errors()
+                ),
+                hint="positions are within 10 arcsec of the slit's middle, apertures up to 20 wide",
+            ) from error
+
 
 def type_name(annotation: Any) -> str:
     """A type as a user would say it: `number`, `whole number`, `true or false`, `list of ...`."""

@@ -17,10 +17,6 @@ from soxspipe.settings.options import ARMS, Options, RecipeSettings, type_name
 
 #: Documented blocks that this version reads past: its recipes have no such options yet.
 NOT_USED = (
-    "soxs-nod",
-    "soxs-nod-std",
-    "soxs-offset",
-    "soxs-offset-std",
     "soxs-response",
     "logging-settings",
 )

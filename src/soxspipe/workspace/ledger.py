@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from soxspipe import __version__
 from soxspipe.errors import DataError
-from soxspipe.io.sof import sof_text
 from soxspipe.recipes.recipe import Recipe
 from soxspipe.settings import read_settings
 from soxspipe.workspace.database import NO_TEXT, Database, Row
@@ -65,7 +64,7 @@ def store_plan(db: Database, plan: Plan, recipes: Mapping[str, Recipe], session:
     """Replace sets, SOF map and predicted products by those of `plan`. Inside a transaction."""
     positions = {name: i for i, name in enumerate(recipes)}
     everything: list[tuple[FrameSet, int, str]] = [
-        *((run.frames, 1, "") for run in plan.runs.values()),
+        *((run.frames, 1, "; ".join(run.odd)) for run in plan.runs.values()),
         *((s.frames, 0, s.reason) for s in plan.stuck),
         *((s, 0, "no recipe of this version") for s in plan.unsupported),
     ]
@@ -247,13 +246,18 @@ def _quality_rows(outcome: "RunOutcome", observed: str) -> list[Row]:
 def current_plan(db: Database, workspace: Workspace, recipes: Mapping[str, Recipe]) -> Plan:
     """The plan as things stand; nothing is written."""
     states = load_states(db, workspace.session, "", retry=False)
-    return make_plan(group(load_frames(db), recipes, wanted_flats(workspace)), recipes, states)
+    return make_plan(known_sets(db, workspace, recipes), recipes, states)
 
 
-def wanted_flats(workspace: Workspace) -> Flats:
-    """Which flats the session's settings want. SettingsError if they have mistakes."""
+def known_sets(
+    db: Database, workspace: Workspace, recipes: Mapping[str, Recipe]
+) -> tuple[FrameSet, ...]:
+    """All sets of the workspace, as the session's settings want them. SettingsError if these have
+    mistakes.
+    """
     general = read_settings(workspace.settings).general
-    return Flats(deuterium=not general.ignore_dflats, dome=not general.ignore_dome_flats)
+    flats = Flats(deuterium=not general.ignore_dflats, dome=not general.ignore_dome_flats)
+    return group(load_frames(db), recipes, flats, stack_stare=general.stack_stare_templates)
 
 
 def record_by_hand(
@@ -273,7 +277,7 @@ def record_by_hand(
     if run is not None:
         observed = run.frames.first.date_obs.isoformat(timespec="milliseconds")
         sof = workspace.session_folder / "sof" / f"{run.stem}.sof"
-        if sof.is_file() and sof.read_text(encoding="utf-8") == sof_text(run.lines):
+        if sof.is_file() and sof.read_text(encoding="utf-8") == run.sof:
             signature = run.signature
     store_outcome(
         db,

@@ -1,10 +1,12 @@
 """Which calibration serves which frames: the policy as a table, and the choice made by it. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from soxspipe.instrument.headers import slit_width
 from soxspipe.science.detector import darks
-from soxspipe.workspace.sets import FrameSet
+from soxspipe.workspace.frame_set import FrameSet
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class Rule:
     slit       slit the calibration must have been taken with, whatever that of the frame
     target     what the calibration must show: start of the name of its kind, e.g. "flux_standard"
     stand_ins  (arm, slit of the frame) -> another slit whose calibration serves as well
-    nearest    what decides, first to last: "slit" (its own before a stand-in), "lamp" (one with a
-               continuum over the whole range before deuterium alone), "exptime", "time"
+    near_slit  where there is neither, one of any slit width serves, and it is said so
+    nearest    what decides, first to last: "slit" (its own, a stand-in, the nearest width), "lamp" (one
+               with a continuum over the whole range before deuterium alone), "exptime", "time"
     by_time    where no exposure time agrees, two calibrations are taken from which that of the frame
                can be interpolated, if there are such
     """
@@ -31,6 +34,7 @@ class Rule:
     slit: str = ""
     target: str = ""
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    near_slit: bool = False
     nearest: tuple[str, ...] = ("time",)
     by_time: bool = False
 
@@ -58,6 +62,7 @@ POLICY = (
         same=("slit", "read_mode"),
         same_vis=("binning", "gain"),
         stand_ins={("NIR", "SLIT5.0"): "SLIT1.5"},
+        near_slit=True,
         nearest=("slit", "lamp", "time"),
     ),
     Rule("spat_solution"),
@@ -86,13 +91,40 @@ def fits(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> bool:
     if not (have.kind or "").startswith(rule.target):
         return False
     keys = (*rule.same, *(rule.same_vis if need.arm == "VIS" else ()))
-    stand_in = rule.stand_ins.get((need.arm, need.slit))
     for key in keys:
-        if key == "slit" and stand_in is not None and have.slit == stand_in:
+        if key == "slit" and math.isfinite(_slit_distance(rule, calibration, wanted)):
             continue
         if getattr(have, key) != getattr(need, key):
             return False
     return True
+
+
+def _slit_distance(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> float:
+    """0 for the slit of the frame, 1 for its declared stand-in, beyond 2 for another width, the more
+    the less alike; infinite for what cannot serve.
+    """
+    have, need = calibration.first, wanted.first
+    if have.slit == need.slit:
+        return 0.0
+    if have.slit == rule.stand_ins.get((need.arm, need.slit)):
+        return 1.0
+    ratio = slit_width(have.slit) / (slit_width(need.slit) or math.nan)
+    return 2.0 + abs(math.log(ratio)) if rule.near_slit and ratio > 0 else math.inf
+
+
+def remark(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> str:
+    """What a reader should know of a calibration that serves in the place of another, or ""."""
+    have, need = calibration.first, wanted.first
+    if "slit" not in rule.same or have.slit == need.slit:
+        return ""
+    if serves_as_well(rule.made_by, need.arm, need.slit, have.slit):
+        return ""
+    return f"no {rule.made_by} of {need.slit}: that of {have.slit} stands in"
+
+
+def serves_as_well(made_by: str, arm: str, slit: str, other: str) -> bool:
+    """True if a calibration through the `other` slit is declared to serve frames of `slit`."""
+    return any(r.made_by == made_by and r.stand_ins.get((arm, slit)) == other for r in POLICY)
 
 
 def ranked(rule: Rule, candidates: Iterable[FrameSet], wanted: FrameSet) -> list[FrameSet]:
@@ -124,7 +156,7 @@ def chosen(
 def _distances(rule: Rule, calibration: FrameSet, wanted: FrameSet) -> tuple[float, ...]:
     have, need = calibration.first, wanted.first
     distance = {
-        "slit": float(have.slit != need.slit),
+        "slit": _slit_distance(rule, calibration, wanted),
         "lamp": float(have.lamp == "D"),
         "exptime": abs(have.exptime - need.exptime),
         "time": abs(have.mjd - need.mjd),
@@ -143,6 +175,8 @@ def wish(rule: Rule, wanted: FrameSet) -> str:
         text = f"{value:g}" if isinstance(value, float) else str(value)
         other = rule.stand_ins.get((need.arm, need.slit)) if key == "slit" else None
         facts.append(f"{labels.get(key, key)} {text}" + (f" or {other}" if other else ""))
+        if key == "slit" and rule.near_slit:
+            facts[-1] += " or another width"
     if rule.slit:
         facts.append(f"slit {rule.slit}")
     return rule.made_by + (f" ({', '.join(facts)})" if facts else "")

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soxspipe.errors import WorkspaceError
-from soxspipe.io.sof import sof_text
 from soxspipe.recipes.recipe import Recipe
 from soxspipe.workspace.database import FILE_NAME, Database, open_database
 from soxspipe.workspace.folder import Workspace, cannot_write, write_aside
-from soxspipe.workspace.ledger import load_states, sha_of, store_plan, wanted_flats
+from soxspipe.workspace.frame_set import RawRecord
+from soxspipe.workspace.ledger import known_sets, load_states, sha_of, store_plan
 from soxspipe.workspace.plan import Plan, RunState, make_plan
 from soxspipe.workspace.records import load_frames
 from soxspipe.workspace.sessions import BASE, create, switch
-from soxspipe.workspace.sets import RawRecord, group
 from soxspipe.workspace.taking import Left, Progress, candidates, take_in, tidy
 
 
@@ -129,8 +128,7 @@ def replan(
     session = workspace.session
     if states is None:
         states = load_states(db, session, settings_sha(workspace), retry=retry)
-    sets = group(load_frames(db), recipes, wanted_flats(workspace))
-    plan = make_plan(sets, recipes, states)
+    plan = make_plan(known_sets(db, workspace, recipes), recipes, states)
     before = {row["sof"] for row in db.rows("SELECT sof FROM raw_frame_sets")}
     with db.transaction():
         store_plan(db, plan, recipes, session)
@@ -150,7 +148,7 @@ def write_sofs(workspace: Workspace, plan: Plan, gone: Iterable[str]) -> None:
     """Write SOF files that are new or have changed, and remove those of the sets `gone`."""
     folder = workspace.session_folder / "sof"
     for stem, run in plan.runs.items():
-        path, text = folder / f"{stem}.sof", sof_text(run.lines)
+        path, text = folder / f"{stem}.sof", run.sof
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_aside(path, text)
     for stem in gone:

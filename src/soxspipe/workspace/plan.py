@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
+from soxspipe.io.sof import sof_text
 from soxspipe.recipes.recipe import Calibration, Product, Recipe
-from soxspipe.workspace.matching import chosen, ranked, rule_for, wish
+from soxspipe.workspace.frame_set import FrameSet
+from soxspipe.workspace.matching import chosen, ranked, remark, rule_for, wish
 from soxspipe.workspace.names import product_path
-from soxspipe.workspace.sets import FrameSet
 
 #: How a run can end: well; with a metric out of its range; not at all.
 PASSED, FAILED, ERROR = "passed", "failed", "error"
@@ -33,11 +34,14 @@ class RunState:
 
 @dataclass(frozen=True)
 class Taken:
-    """A calibration product that a run takes. `maker`: stem of the run that makes it."""
+    """A calibration product that a run takes. `maker`: stem of the run that makes it; `note`: in which
+    way it is not what was wished for, or "".
+    """
 
     tag: str
     path: str
     maker: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,22 @@ class PlannedRun:
         """The SOF as (path, tag), raw frames first."""
         raw = [(f"./{frame.path}", frame.tag) for frame in self.frames.frames]
         return (*raw, *((f"./{taken.path}", taken.tag) for taken in self.calibrations))
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """What is missing from its frames or stands in among its calibrations, each once."""
+        notes = (self.frames.lack, *(taken.note for taken in self.calibrations))
+        return tuple(dict.fromkeys(note for note in notes if note))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the SOF should know."""
+        return (*self.frames.partners, *self.odd)
+
+    @property
+    def sof(self) -> str:
+        """Content of the SOF: the notes as comments, then the lines."""
+        return "".join(f"# {note}\n" for note in self.notes) + sof_text(self.lines)
 
 
 @dataclass(frozen=True)
@@ -154,6 +174,7 @@ class Plan:
         for stem in self.order():
             run = self.runs[stem]
             lines.append(f"{run.recipe:<14} {stem}" + (f"  [{run.state}]" if run.state else ""))
+            lines.extend(f"{'':<14}   # {note}" for note in run.notes)
             lines.extend(f"{'':<14}   <- {taken.tag} {taken.path}" for taken in run.calibrations)
         lines.extend(f"{'not possible':<14} {s.frames.stem}: {s.reason}" for s in self.stuck)
         lines.extend(f"{'not supported':<14} {s.stem}" for s in self.unsupported)
@@ -187,7 +208,7 @@ class _Builder:
                 makers[marker.made_by] = self._best(marker, frames)
                 if not makers[marker.made_by] and marker.required_in(arm):
                     missing.append(self._missing(marker.made_by, frames))
-            taken += [self._product(marker, maker) for maker in makers[marker.made_by]]
+            taken += [self._product(marker, maker, frames) for maker in makers[marker.made_by]]
         if missing:
             self.stuck[frames.stem] = Stuck(frames, tuple(missing))
         else:
@@ -219,10 +240,11 @@ class _Builder:
             return self.stuck[stem].is_blocked
         return self.runs[stem].state in (FAILED, ERROR)
 
-    def _product(self, marker: Calibration, maker: FrameSet) -> Taken:
+    def _product(self, marker: Calibration, maker: FrameSet, wanted: FrameSet) -> Taken:
         run = self.runs[maker.stem]
         path = next(p.path for p in run.products if p.product.category == marker.tag)
-        return Taken(f"{marker.tag}_{maker.first.arm}", path, maker.stem)
+        note = remark(rule_for(marker.made_by, wanted.recipe), maker, wanted)
+        return Taken(f"{marker.tag}_{maker.first.arm}", path, maker.stem, note)
 
     def _planned(self, frames: FrameSet, taken: tuple[Taken, ...]) -> PlannedRun:
         recipe = self.recipes[frames.recipe]
@@ -230,7 +252,7 @@ class _Builder:
         products = tuple(
             Predicted(product, product_path(frames.stem, frames.first.night, recipe, product))
             for product in recipe.products
-            if product.lamps <= lamps
+            if product.lamps <= lamps and not product.is_family
         )
         facts = [recipe.name]
         facts += [f"{f.path} {f.tag} {f.file_size}" for f in frames.frames]

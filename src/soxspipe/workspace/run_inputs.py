@@ -5,17 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from astropy.io.fits import Header
-
 from soxspipe.errors import InputError
 from soxspipe.instrument.arms import Arm
-from soxspipe.instrument.headers import (
-    FrameKind,
-    observation_info,
-)
+from soxspipe.instrument.headers import FrameKind
 from soxspipe.io.sof import FileSet
 from soxspipe.recipes.recipe import Calibration, Input, Raw, Recipe
 from soxspipe.workspace.run_files import BAD_PIXEL_MAP, ProductFile, RawFile, recognised
+from soxspipe.workspace.run_leads import in_place_of_raw, wanted
 
 #: Frames that see no light: their slit does not matter.
 _DARK_KINDS = (FrameKind.BIAS, FrameKind.DARK)
@@ -27,7 +23,7 @@ class Gathered:
 
     first           the earliest frame that the recipe is about (no lamp-off frame): names the
                     products, lends its header; where masters are combined without raw frames, the
-                    earliest of them
+                    earliest of them; where a recipe takes no raw frames, the product it is about
     bad_pixel_map   map of the detector's defects, if the SOF names one
     """
 
@@ -63,10 +59,11 @@ def gather(recipe: Recipe, files: FileSet) -> Gathered:
     arms = sorted({f.info.arm for f in raw})
     if len(arms) > 1:
         raise _mixed(recipe, {"arm": _tally(raw, lambda f: f.info.arm)})
-    masters = [] if raw else _masters(recipe, products)
+    masters = [] if raw else in_place_of_raw(recipe, products)
     if not raw and not masters:
         arms = sorted({f.category.rpartition("_")[2] for f in products})
-        raise _unfit(recipe, arms[0] if arms else "VIS", ["no raw frame is given"])
+        lead = "no raw frame is given" if recipe.raw_inputs() else "no product to work on is given"
+        raise _unfit(recipe, arms[0] if arms else "VIS", [lead])
     arms = arms or sorted({f.info.arm for f in masters})
     groups, problems = _distribute_raw(recipe, raw, needed=not masters)
     calibrations, more = _distribute_products(recipe, products, arms[0])
@@ -83,29 +80,6 @@ def gather(recipe: Recipe, files: FileSet) -> Gathered:
 
 def _by_time(file: RawFile) -> tuple[float, str]:
     return file.info.mjd_obs, file.path.name
-
-
-def _masters(recipe: Recipe, products: Iterable[ProductFile]) -> list[RawFile]:
-    """Products of the recipe itself that can be combined without raw frames, in order of time, with
-    what their headers say of the frames they were made of.
-    """
-    kinds = {FrameKind.BIAS: "BIAS", FrameKind.DARK: "DARK"}
-    own = [
-        i.marker.tag
-        for arm in ("VIS", "NIR")
-        for i in recipe.calibrations(arm)
-        if isinstance(i.marker, Calibration) and i.marker.made_by == recipe.name
-    ]
-    found = []
-    for file in products:
-        kind = next((kinds[k] for k in recipe.type_codes if k in kinds), "")
-        if not kind or file.category.rpartition("_")[0] not in own:
-            continue
-        header = Header([c for c in file.header.cards if not c.keyword.startswith("ESO PRO ")])
-        for key, value in (("CATG", "CALIB"), ("TYPE", kind), ("TECH", "IMAGE")):
-            header[f"HIERARCH ESO DPR {key}"] = value
-        found.append(RawFile(file.path, observation_info(header, file.path.name), header))
-    return sorted(found, key=_by_time)
 
 
 def _distribute_raw(
@@ -140,15 +114,10 @@ def _distribute_products(
     recipe: Recipe, products: Iterable[ProductFile], arm: str
 ) -> tuple[dict[str, tuple[ProductFile, ...]], list[str]]:
     hints = get_type_hints(recipe.inputs)
-    wanted = {
-        f"{item.marker.tag}_{arm}": item
-        for item in recipe.calibrations(arm)
-        if isinstance(item.marker, Calibration)
-    }
     found: dict[str, tuple[ProductFile, ...]] = {}
     problems = []
     for file in products:
-        item = wanted.get(file.category)
+        item = wanted(recipe, arm, file.category)
         if item is None:
             problems.append(f"not wanted: {file.path.name} ({file.category or 'no category'})")
             continue
@@ -159,8 +128,8 @@ def _distribute_products(
         else:
             found[item.name] = (*before, file)
     problems += [
-        f"missing: {category}, made by {item.marker.made_by}"
-        for category, item in wanted.items()
+        f"missing: {item.marker.tag}_{arm}, made by {item.marker.made_by}"
+        for item in recipe.calibrations(arm)
         if isinstance(item.marker, Calibration)
         and item.marker.required_in(arm)
         and item.name not in found
@@ -169,8 +138,8 @@ def _distribute_products(
 
 
 def _refuse_mix(recipe: Recipe, groups: dict[str, tuple[RawFile, ...]]) -> None:
-    """InputError unless all frames agree in read-out, those of one input in slit, and those
-    of one lamp in exposure time.
+    """InputError unless all frames agree in read-out, those of one input in slit and target, and those
+    of one lamp in exposure time. In a pattern of positions exposure times may differ.
     """
     everything = [f for group in groups.values() for f in group]
     mixes: dict[str, Counter[str]] = {}
@@ -187,8 +156,10 @@ def _refuse_mix(recipe: Recipe, groups: dict[str, tuple[RawFile, ...]]) -> None:
     for group in groups.values():
         if group and group[0].info.kind not in _DARK_KINDS:
             compare("slit", group, lambda f: f.info.slit or "none")
-        for lamp in {f.info.lamp for f in group}:
-            alike = [f for f in group if f.info.lamp == lamp]
+        compare("target", [f for f in group if _shows_target(f)], lambda f: f.info.object)
+        timed = [f for f in group if not _in_pattern(f)]
+        for lamp in {f.info.lamp for f in timed}:
+            alike = [f for f in timed if f.info.lamp == lamp]
             compare("exposure time [s]", alike, lambda f: f"{f.info.exptime:g}")
     # what is seen with the lamp off is subtracted as it is
     lit = {f.info.exptime for f in everything if f.info.kind in recipe.type_codes}
@@ -200,6 +171,17 @@ def _refuse_mix(recipe: Recipe, groups: dict[str, tuple[RawFile, ...]]) -> None:
         )
     if mixes:
         raise _mixed(recipe, mixes)
+
+
+def _in_pattern(file: RawFile) -> bool:
+    """True for nodding and offset exposures."""
+    return (file.info.kind or "").endswith(("_nodding", "_offset"))
+
+
+def _shows_target(file: RawFile) -> bool:
+    """True for an exposure on the sky whose header names what it shows, other than the empty sky."""
+    on_sky = _in_pattern(file) or (file.info.kind or "").endswith("_stare")
+    return on_sky and file.info.object.upper() not in ("", "SKY")
 
 
 def _tally(files: Iterable[RawFile], fact: Callable[[RawFile], str]) -> Counter[str]:
@@ -231,6 +213,8 @@ def needs(recipe: Recipe, arm: str) -> list[str]:
 
 def _in_words(item: Input, arm: str) -> str:
     marker = item.marker
+    if isinstance(marker, Calibration) and not marker.tag:
+        return "an image of orders, made by whatever recipe"
     if isinstance(marker, Raw):
         kinds = " or ".join(marker.kinds)
         return f"{marker.least} or more {kinds}" if marker.least else f"if you like: {kinds}"

@@ -1,9 +1,10 @@
 """The way out: products written aside and renamed together, then the plots."""
 
+import glob
 import io
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,27 @@ class Target:
 
 def refuse_to_replace(target: Target) -> None:
     """ProductExistsError if a product of the run is there already."""
+    for path in _existing(target):
+        raise ProductExistsError(
+            f"the product {path} exists already",
+            hint="use -x to overwrite it, or -o for another folder",
+        )
+
+
+def _existing(target: Target) -> Iterator[Path]:
+    """Products of the run that are there already."""
     for path in target.products().values():
-        if path.exists():
-            raise ProductExistsError(
-                f"the product {path} exists already",
-                hint="use -x to overwrite it, or -o for another folder",
-            )
+        before, several, after = path.name.partition("{n}")
+        if several:
+            yield from sorted(path.parent.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+        elif path.exists():
+            yield path
 
 
 def refuse_to_eat(target: Target, inputs: Iterable[Path]) -> None:
     """OutputError if a product would replace a file it is made of, -x or not."""
     taken = {path.resolve() for path in inputs}
-    for path in target.products().values():
+    for path in _existing(target):
         if path.resolve() in taken:
             raise OutputError(
                 f"the product {path} would replace a file it is made of",
@@ -91,13 +101,14 @@ def write_prepared(
             )
             header = product_header(raw.header, own, tech=raw.info.dpr_tech)
             header["HIERARCH ESO PRO TYPE"] = "PREPARED"
-            path = target.folder / f"{_without_suffix(raw.info.file)}_pre.fits"
+            path = target.folder / f"{without_suffix(raw.info.file)}_pre.fits"
             stage.write(path, product_bytes(path, prepared(raw, arm), header))
             paths.append(path)
     return paths
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """The name of a FITS file without `.fits`, `.fits.gz` and so on."""
     ending = next((s for s in sorted(FITS_SUFFIXES, key=len, reverse=True) if name.endswith(s)), "")
     return name.removesuffix(ending)
 
@@ -117,21 +128,31 @@ def write_products(
         for product in target.recipe.products:
             if product.label not in result.products:
                 continue
-            value: Any = result.products[product.label]
             category = f"{product.category}_{arm}" if product.category else ""
-            header = product_header(
-                gathered.first.header,
-                provenance,
-                category=category,
-                tech=product.tech,
-                extracted=isinstance(value, OrderSpectra | Spectrum),
-                measurements=result.measurements,
-                extra=result.headers.get(product.label),
-            )
-            path = paths[product.label]
-            stage.write(path, product_bytes(path, value, header))
-            written.append(Written(product.label, path, category, product.group, product.meaning))
+            for path, value in _members(paths[product.label], result.products[product.label]):
+                header = product_header(
+                    gathered.first.header,
+                    provenance,
+                    category=category,
+                    tech=product.tech,
+                    extracted=isinstance(value, OrderSpectra | Spectrum),
+                    measurements=result.measurements,
+                    extra=result.headers.get(product.label),
+                )
+                stage.write(path, product_bytes(path, value, header))
+                written.append(
+                    Written(product.label, path, category, product.group, product.meaning)
+                )
     return tuple(written)
+
+
+def _members(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Path and content of each file: one, or as many as a mapping of names to contents holds."""
+    if "{n}" not in path.name:
+        yield path, value
+        return
+    for name, content in value.items():
+        yield path.with_name(path.name.replace("{n}", name)), content
 
 
 def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...]:
@@ -141,16 +162,24 @@ def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...
         function = result.figures.get(plot.label)
         if function is None:
             continue
-        path = target.plot(plot.suffix.format(**result.names))
-        try:
-            write_bytes(path, _pdf(function()), overwrite=True)
-        except SoxspipeError as error:
-            log.warning("plot %s: %s", plot.label, error.message)
-        except Exception:
-            log.warning("plot %s could not be drawn", plot.label, exc_info=True)
-        else:
-            drawn.append(path)
+        several = function if isinstance(function, Mapping) else {"": function}
+        for name, one in several.items():
+            path = target.plot(plot.suffix.format(**{"n": name, **result.names}))
+            if _drawn(path, one, plot.label, log):
+                drawn.append(path)
     return tuple(drawn)
+
+
+def _drawn(path: Path, function: Callable[[], Any], label: str, log: logging.Logger) -> bool:
+    try:
+        write_bytes(path, _pdf(function()), overwrite=True)
+    except SoxspipeError as error:
+        log.warning("plot %s: %s", label, error.message)
+    except Exception:
+        log.warning("plot %s could not be drawn", label, exc_info=True)
+    else:
+        return True
+    return False
 
 
 def _pdf(figure: Any) -> bytes:

@@ -4,7 +4,7 @@ import resource
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class RunRequest:
     output     folder for the products instead of `root`; must exist
     settings   file or nested options; None: `soxspipe.yaml` of `root`, else the defaults
     poly       digits of --poly
+    options    options of the recipe that go before those of `settings`, by attribute name
     """
 
     recipe: str
@@ -48,6 +49,7 @@ class RunRequest:
     settings: Path | Mapping[str, Any] | None = None
     overwrite: bool = False
     poly: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     plots: bool = True
     debug: bool = False
 
@@ -94,6 +96,9 @@ def command_line(request: RunRequest) -> str:
         words += ["-o", str(request.output)]
     if request.poly is not None:
         words.append(f"--poly={request.poly}")
+    for name, value in request.options.items():
+        values = value if isinstance(value, tuple | list) else (value,)
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return shlex.join(words)
 
 

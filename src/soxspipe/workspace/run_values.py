@@ -18,6 +18,7 @@ from soxspipe.io.provenance import Used, raw_files_of
 from soxspipe.recipes import darks
 from soxspipe.recipes.prepare import exposure_time
 from soxspipe.recipes.recipe import Calibration, Raw, Recipe
+from soxspipe.workspace.matching import serves_as_well
 from soxspipe.workspace.run_files import BAD_PIXEL_MAP, ProductFile
 from soxspipe.workspace.run_inputs import Gathered, takes_many
 
@@ -77,12 +78,34 @@ def load(
                     named, _seconds(gathered, frames), _bias(values)
                 )
             values[item.name] = _as_declared(hints[item.name], products)
-            if item.marker.made_by == recipe.name:
+            if item.marker.made_by == recipe.name or item.marker.leads:
                 used += [raw for f in files for raw in raw_files_of(f.header)]
+    cards |= flat_cards(gathered)
     calibrations = [*gathered.products, *([defects] if gathered.bad_pixel_map is None else [])]
     taken = tuple(Used(c.path.name, c.category, c.datamd5) for c in calibrations if c)
     raw = tuple(dict.fromkeys(used))  # masters may share raw frames
     return Loaded(recipe.inputs(**values), tuple(frames), raw, taken, cards)
+
+
+def flat_cards(gathered: Gathered) -> dict[str, tuple[Any, str]]:
+    """Cards that tell of a master flat taken through another slit than the frames; it is logged too."""
+    need, arm = gathered.first.info, gathered.arm
+    flats = [f for f in gathered.products if f.category == f"MASTER_FLAT_{arm.name}"]
+    slits = {str(f.header.get(arm.slit_keyword, "")).strip().upper() for f in flats} - {""}
+    if need.mask_class != "SLIT" or slits <= {need.slit}:
+        return {}
+    other = ", ".join(sorted(slits - {need.slit}))
+    how = f"of {other}, frames are of {need.slit}"
+    declared = all(serves_as_well("mflat", arm.name, need.slit, s) for s in slits - {need.slit})
+    log.log(
+        logging.INFO if declared else logging.WARNING,
+        "the master flat is %s: the illumination along the slit may differ",
+        how,
+    )
+    return {
+        "ESO PRO REC1 FLAT HOW": (how, "flat of another slit stands in"),
+        "ESO PRO REC1 FLAT SLIT": (other, "slit of the master flat"),
+    }
 
 
 def _seconds(gathered: Gathered, frames: list[RawFrame]) -> float:

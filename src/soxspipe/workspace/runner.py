@@ -34,6 +34,7 @@ from soxspipe.workspace.run_outputs import (
     refuse_to_eat,
     refuse_to_replace,
     use_no_screen,
+    without_suffix,
     write_prepared,
     write_products,
 )
@@ -225,12 +226,18 @@ def _settings(
                 f"{content.source}: {recipe.folder} / qc-acceptable-ranges / {key}: no such metric",
                 hint=f"did you mean {near[0]}?" if near else f"metrics are {', '.join(keys)}",
             )
-    return content, settings if request.poly is None else settings.with_poly(request.poly)
+    if request.poly is not None:
+        settings = settings.with_poly(request.poly)
+    return content, settings.with_options(request.options) if request.options else settings
 
 
 def _stem(recipe: Recipe, gathered: Gathered) -> str:
-    """Name of the SOF that `prep` would have written; of masters combined, with an ending."""
+    """Name of the SOF that `prep` would have written; of masters combined, with an ending; that of the
+    product a recipe works on.
+    """
     info, arm = gathered.first.info, gathered.arm
+    if not recipe.raw_inputs():
+        return without_suffix(gathered.first.path.name)
     assert info.kind is not None
     stem = sof_stem(
         start=info.date_obs,

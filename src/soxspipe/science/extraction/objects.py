@@ -45,12 +45,14 @@ class Found:
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Slit position (arcsec) of an object as a function of wavelength: a Chebyshev series over
-    `domain` (nm). `samples`: per order wavelength, position, error of what was measured.
+    `domain` (nm). `samples`: per order wavelength, position, error of what was measured; `clipped`: how
+    many of them the fit left out.
     """
 
     domain: tuple[float, float]
     coefficients: np.ndarray
     samples: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    clipped: int = 0
 
     def at(self, wavelength: np.ndarray) -> np.ndarray:
         """Slit position at each wavelength; held constant beyond the domain."""
@@ -189,10 +191,10 @@ def trace(
     everywhere = np.concatenate([c.wavelength for c in cells.values()])
     domain = (float(everywhere.min()), float(everywhere.max()))
     degree = min(degree, max(len(wavelength) // 4 - 1, 0))
-    coefficients = np.array([found.position])
+    coefficients, clipped = np.array([found.position]), 0
     if len(wavelength) >= 4:
         prior = np.array([2.0, 0.5, 0.3, 0.2, 0.1, 0.1, 0.1])[: degree + 1]
-        coefficients, _ = robust_fit(
+        coefficients, kept = robust_fit(
             chebyshev.chebvander(unit(wavelength, domain), degree),
             position - found.position,
             error,
@@ -202,7 +204,8 @@ def trace(
             floor=0.005,
         )
         coefficients[0] += found.position
-    return Trace(domain, coefficients, samples)
+        clipped = int((~kept).sum())
+    return Trace(domain, coefficients, samples, clipped)
 
 
 def _measured(cells: Cells, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -102,6 +102,9 @@ def boxcar(
     model : (n,) electrons of the object, used where a pixel is bad.
     """
     n = len(pixels.grid)
+    # a plain sum is one of detector pixels: where there are more to the arcsec each holds less
+    stretch = 1.0 if pixels.stretch is None else pixels.stretch
+    data, model, variance = data * stretch, model * stretch, variance * stretch**2
     lower = np.floor(pixels.bin).astype("i8") - pixels.first
     part = pixels.bin - np.floor(pixels.bin)
     result = {}

@@ -106,7 +106,7 @@ def fit_moffat(light: Mapping[int, Light], *, fwhm: float, reference: float) -> 
     for part in light.values():
         scaled = part.distance * (part.wavelength / reference) ** 0.2
         use = part.good & (part.scale > 0) & (np.abs(scaled) < 8.0)
-        at = np.rint((scaled[use] + 8.0) / 0.15).astype("i8")
+        at = np.clip(np.rint((scaled[use] + 8.0) / 0.15).astype("i8"), 0, len(cells) - 1)
         weight = part.scale[use] / part.variance[use]
         stretch = (part.wavelength[use] / reference) ** 0.2
         top += np.bincount(at, weight * part.data[use], len(cells))

@@ -1,6 +1,9 @@
 """Native wavelength bins of each order, and the list of its pixels on them."""
 
+from dataclasses import replace
+
 import numpy as np
+from scipy import ndimage
 
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.order_pixels import OrderPixels
@@ -112,3 +115,25 @@ def _gradient(image: np.ndarray, axis: int) -> np.ndarray:
     backward[tuple(upper)] = forward[tuple(lower)]
     both = 0.5 * (forward + backward)
     return np.where(np.isfinite(both), both, np.where(np.isfinite(forward), forward, backward))
+
+
+#: Native bins over which the areas of the pixels at the slit's middle are averaged, to each side.
+_SMOOTH = 25
+
+
+def flattened(pixels: OrderPixels) -> OrderPixels:
+    """The same pixels as they are in a frame divided by its flat.
+
+    The lamp fills the slit evenly, so the flat holds the area of a pixel over that of the median pixel of
+    its wavelength. What is left is that median area, for all pixels of a wavelength.
+    """
+    n = len(pixels.grid)
+    bins = pixels.nearest
+    count = np.bincount(bins, minlength=n)
+    order = np.lexsort((pixels.area, bins))
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    middle = np.clip(start + count // 2, 0, len(order) - 1)
+    known = count > 0
+    median = np.interp(np.arange(n), np.flatnonzero(known), pixels.area[order][middle][known])
+    area = ndimage.uniform_filter1d(median, 2 * _SMOOTH + 1, mode="nearest")[bins]
+    return replace(pixels, area=area, stretch=pixels.area / area)

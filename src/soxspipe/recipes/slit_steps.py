@@ -1,0 +1,242 @@
+"""What stare, nod and offset share: inputs, settings turned into steps, spectra of what was seen."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+
+from soxspipe.datamodel.flat import MasterFlat
+from soxspipe.datamodel.frame import Frame
+from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
+from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
+from soxspipe.instrument.arms import Arm
+from soxspipe.qc import plot_spectra
+from soxspipe.recipes import slit_extract, slit_merge, slit_orders, slit_sky
+from soxspipe.recipes.recipe import Calibration, RawFrame
+from soxspipe.recipes.slit_extract import Alone, ExtractionSettings
+from soxspipe.recipes.slit_frame import Detrending
+from soxspipe.recipes.slit_merge import Image, Scale
+from soxspipe.recipes.slit_sources import Search, Source
+from soxspipe.recipes.slit_view import Steps, View, expected_seeing
+from soxspipe.science.sky.sky_model import SkyOptions
+
+log = logging.getLogger(__name__)
+
+#: Significance of an object on the collapsed slit of all orders.
+DETECTION = 5.0
+
+#: Cards of a product by name: value and comment.
+Cards = dict[str, tuple[Any, str]]
+
+
+@dataclass(frozen=True)
+class SlitInputs:
+    """Calibrations of every object recipe."""
+
+    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
+    dark: Annotated[
+        Frame | None, Calibration("MASTER_DARK", "mdark", by_hand=("VIS",), by_time=True)
+    ]
+    flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
+    orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
+    # documented SOF files name the table the map was made from; it is kept for the record
+    solution: Annotated[
+        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
+    ]
+    pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
+
+
+@dataclass(frozen=True)
+class DifferenceInputs:
+    """Calibrations of nod and offset; what a difference cancels is not needed, but tells hot pixels."""
+
+    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
+    dark: Annotated[
+        Frame | None,
+        Calibration("MASTER_DARK", "mdark", required=False, by_hand=("VIS",), by_time=True),
+    ]
+    flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
+    orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
+    solution: Annotated[
+        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
+    ]
+    pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
+
+
+def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -> Detrending:
+    """What is taken off every exposure."""
+    return Detrending(
+        arm=arm,
+        bias=inputs.bias,
+        dark=inputs.dark,
+        orders=inputs.orders,
+        clip_sigma=settings.stacked_clipping_sigma,
+        background=settings.background_subtraction if settings.subtract_background else None,
+    )
+
+
+def steps(settings: Any, target: Sequence[RawFrame]) -> Steps:
+    """How sky, objects and cosmic rays are treated. Recipes without options for the sky use defaults."""
+    sky = sky_settings(settings)
+    trace = settings.detect_continuum
+    return Steps(
+        search=Search(
+            significance=DETECTION,
+            fwhm=expected_seeing(target),
+            degree=trace.disp_axis_deg,
+            clip_sigma=trace.poly_fitting_residual_clipping_sigma,
+            clip_rounds=trace.poly_clipping_iteration_limit,
+            edge=sky.edge_fraction,
+            given=settings.object_positions,
+            apertures=settings.object_apertures,
+        ),
+        sky=sky,
+        profile_degree=min(settings.horne_extraction_profile_poly_order, 2),
+        lacosmic=settings.lacosmic_sigma if settings.use_lacosmic else None,
+    )
+
+
+def sky_settings(settings: Any) -> slit_sky.SkySettings:
+    """Options of the sky model; defaults where a recipe has none."""
+    given = getattr(settings, "sky_subtraction", None)
+    if given is None:
+        return slit_sky.SkySettings(
+            options=SkyOptions(), edge_fraction=0.02, generous=True, subtract=True
+        )
+    return slit_sky.SkySettings(
+        options=SkyOptions(
+            degree=given.bspline_order,
+            clip=given.bspline_fitting_residual_clipping_sigma,
+            rounds=given.bspline_iteration_limit,
+            illumination=given.slit_illumination_order,
+        ),
+        edge_fraction=given.clip_slit_edge_fraction,
+        generous=given.aggressive_object_masking,
+        subtract=given.subtract_sky,
+    )
+
+
+def extraction(settings: Any) -> ExtractionSettings:
+    """Aperture and rejection limit of the extraction."""
+    return ExtractionSettings(
+        float(settings.horne_extraction_slit_length),
+        settings.horne_extraction_profile_global_clipping_sigma,
+    )
+
+
+def images_of(
+    view: View, number: int, lamp: Mapping[int, np.ndarray], how: ExtractionSettings, arm: Arm
+) -> list[Image]:
+    """The images of one object in a view, each with its native spectra."""
+    images = []
+    for source in view.sources.each:
+        if source.number == number:
+            parts = slit_extract.alone(view, source, clip=how.clip)
+            native = slit_extract.extract(view, source, parts, lamp, how, arm)
+            images.append(Image(view, source, parts, native))
+    return images
+
+
+def without_flat(
+    image: Image,
+    flat: MasterFlat,
+    lamp: Mapping[int, np.ndarray],
+    how: ExtractionSettings,
+    arm: Arm,
+) -> Image:
+    """The same image as the detector saw it, before it was divided by the flat."""
+    response = np.where(flat.frame.data > 0, flat.frame.data, np.float32(1.0)).ravel()
+    parts = {n: _unflattened(p, response) for n, p in image.parts.items()}
+    native = slit_extract.extract(image.view, image.source, parts, lamp, how, arm)
+    return Image(image.view, image.source, parts, native)
+
+
+def _unflattened(part: Alone, response: np.ndarray) -> Alone:
+    factor = response[part.order.pixels.index].astype("f8")
+    stretch = part.order.pixels.stretch
+    share = part.share if stretch is None else part.share * stretch
+    return slit_extract.scaled(part, factor, share)
+
+
+def scale_of(settings: Any, arm: Arm) -> Scale:
+    """The wavelengths that the settings ask for."""
+    step = settings.merged_step or arm.merged_step
+    return Scale(step, settings.wavelength_medium, settings.wavelength_unit)
+
+
+def spectrum_of(
+    images: Sequence[Image],
+    lamp: Mapping[int, np.ndarray],
+    how: ExtractionSettings,
+    arm: Arm,
+    scale: Scale,
+) -> tuple[OrderSpectra, Spectrum]:
+    """Native spectra of an object, images joined, and its merged spectrum."""
+    native = slit_merge.as_wanted(slit_merge.joined([image.spectra for image in images]), scale)
+    return native, slit_merge.merged(images, lamp, how, arm, scale)
+
+
+def others(view: View) -> list[int]:
+    """Numbers of the objects besides the target."""
+    return sorted({s.number for s in view.sources.each} - {1})
+
+
+def tell(view: View) -> None:
+    """Say what was found on the slit, and what it means if nothing was."""
+    target = view.sources.target
+    if target.found is None:
+        log.warning(
+            "no object was found on the slit; the spectrum is that of slit position %+.1f arcsec, "
+            "where it was expected, and gives upper limits only",
+            float(target.trace.at(np.array([target.trace.domain[0]]))[0]),
+        )
+    for order, state in view.orders.items():
+        if not state.converged:
+            log.warning(
+                "the sky of order %s could not be refined: it is that of a coarse fit", order
+            )
+
+
+def cards(target: Source) -> Cards:
+    """Cards of the spectra: which object this is, and whether it was found."""
+    found = target.found
+    made: Cards = {
+        "ESO PRO OBJ NUM": (target.number, "number of the object on the slit, 1 is the target"),
+        "ESO PRO OBJ FOUND": (found is not None, "F: nothing found, upper limits only"),
+    }
+    if found is not None:
+        made["ESO PRO OBJ POS"] = (round(found.position, 3), "[arcsec] slit position")
+        made["ESO PRO OBJ FWHM"] = (round(target.fwhm, 3), "[arcsec] along the slit")
+    return made
+
+
+def trace_degrees(settings: Any) -> str:
+    """Degrees of the trace as plots are named after them: order, dispersion axis."""
+    trace = settings.detect_continuum
+    return f"{trace.order_deg}{trace.disp_axis_deg}"
+
+
+def trace_figure(image: Image, how: ExtractionSettings, arm: Arm, title: str) -> Callable[[], Any]:
+    """Draws the collapsed slit and the trace of an image."""
+    source, sources = image.source, image.view.sources
+    grids = {n: o.pixels.grid for n, o in image.view.orders.items()}
+    line = {n: (grid, source.trace.at(grid)) for n, grid in grids.items()}
+    middle = list(image.parts.values())[len(image.parts) // 2]
+    aperture = slit_extract.half_aperture(middle, source, how)
+    return lambda: plot_spectra.object_trace(
+        sources.slit,
+        source.sign * sources.collapsed,
+        line,
+        source.trace.samples,
+        arm,
+        title,
+        aperture=aperture,
+    )
+
+
+def without_sky(view: View) -> Frame:
+    """The flat-fielded frame minus the sky model, with the variance of the model of all light."""
+    frame = slit_orders.frame_with_variance(view.ready, view.orders)
+    return replace(frame, data=frame.data - slit_orders.sky_image(view.orders, frame.shape))

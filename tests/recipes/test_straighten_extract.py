@@ -1,0 +1,192 @@
+"""straighten and extract on a small frame with two stars of known spectra."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from soxspipe.datamodel.flat import MasterFlat
+from soxspipe.datamodel.frame import Frame, PixelFlag
+from soxspipe.datamodel.rectified import RectifiedSpectrum
+from soxspipe.errors import InputError
+from soxspipe.recipes import extract, straighten
+from soxspipe.settings import ExtractSettings, StraightenSettings
+from tests.qc import made_up as made
+
+STARS = {1.0: 900.0, -2.5: 300.0}  # slit position -> electrons per pixel along dispersion
+FWHM, NOISE = 0.9, 3.0
+
+
+@pytest.fixture(scope="module")
+def arm():
+    return made.arm_of("NIR")
+
+
+@pytest.fixture(scope="module")
+def flat(arm):
+    lamp = 0.3 + 0.7 * np.hanning(made.ALONG)
+    response = Frame(np.ones(arm.shape), np.zeros(arm.shape), np.zeros(arm.shape), unit="")
+    return MasterFlat(response, {n: lamp.astype("f4") for n in made.rows_of(arm)})
+
+
+@pytest.fixture(scope="module")
+def frame(arm, flat):
+    """Sky-subtracted: two stars through the blaze, noise, and a cosmic ray that is flagged."""
+    pixel_map, rng = made.pixel_map(arm), np.random.default_rng(11)
+    light = np.zeros(arm.shape)
+    for position, electrons in STARS.items():
+        z = (pixel_map.slit - position) / FWHM * 2.3548
+        half = 0.5 * made.PIXEL / FWHM * 2.3548
+        light += electrons * (ndtr(z + half) - ndtr(z - half)) * (pixel_map.order != 0)
+    light *= flat.lamp[11].astype("f8")
+    variance = light + NOISE**2
+    data = rng.normal(light, np.sqrt(variance))
+    flags = np.zeros(arm.shape)
+    data[55, 200], flags[55, 200] = 5e4, PixelFlag.COSMIC_RAY
+    found = Frame(data, variance, flags)
+    found.header["OBJECT"] = "two stars"
+    return found
+
+
+def straightened(arm, image, flat=None, raw=None, **settings):
+    options = StraightenSettings.defaults("NIR").model_copy(update=settings)
+    inputs = straighten.Inputs(image, raw, None, None, flat, made.pixel_map(arm))
+    return straighten.straighten(inputs, options, arm)
+
+
+def extracted(arm, frame=None, image=None, flat=None, pixel_map=None, **settings):
+    options = ExtractSettings.defaults("NIR").model_copy(update=settings)
+    return extract.extract(extract.Inputs(frame, image, flat, pixel_map), options, arm)
+
+
+def values(result):
+    return {(m.metric.keyword, m.order): m.value for m in result.measurements}
+
+
+@pytest.fixture(scope="module")
+def image(arm, frame, flat):
+    return straightened(arm, frame, flat).products["RECTIFIED_MERGED"]
+
+
+def test_straighten_keeps_the_light(arm, frame, flat):
+    result = straightened(arm, frame, flat)
+    measured = values(result)
+    assert measured["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+    assert measured["BINS FILLED", "-1"] > 0.99
+    assert measured["N ORDERS", "-1"] == 2
+    assert ("NOISE FACTOR", "10") in measured
+    orders = result.products["RECTIFIED_ORDERS"].orders
+    assert sorted(orders) == [10, 11]
+    assert orders[11].grid.step == arm.merged_step
+    assert orders[11].grid.slit_step == made.PIXEL
+    assert isinstance(result.products["RECTIFIED_MERGED"], RectifiedSpectrum)
+    assert all(draw() for draw in result.figures.values())
+
+
+def test_steps_of_the_grid_are_options(arm, frame):
+    result = straightened(
+        arm, frame, straighten_grid_res_wavelength=0.2, straighten_grid_res_split=0.5
+    )
+    assert list(result.products) == ["RECTIFIED_ORDERS"]
+    grid = result.products["RECTIFIED_ORDERS"].orders[10].grid
+    assert (grid.step, grid.slit_step) == (0.2, 0.5)
+    assert values(result)["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_straighten_takes_one_detector_image(arm, frame, flat):
+    with pytest.raises(InputError, match="one image"):
+        straightened(arm, None)
+    with pytest.raises(InputError, match="PixelMap cannot be straightened"):
+        straightened(arm, made.pixel_map(arm))
+
+
+def truth(spectrum, arm, electrons):
+    """Electrons per bin of the merged spectrum: through the blaze, NaN outside the orders."""
+    lamp = 0.3 + 0.7 * np.hanning(made.ALONG)
+    found = np.full(len(spectrum.wavelength), np.nan)
+    for number in made.rows_of(arm):
+        pixel = (spectrum.wavelength - made.start_of(arm, number)) / made.NM
+        inside = (pixel > 5) & (pixel < made.ALONG - 6)
+        here = electrons * lamp[np.clip(np.rint(pixel).astype(int), 0, made.ALONG - 1)]
+        found = np.where(inside, here * arm.merged_step / made.NM, found)
+    return found
+
+
+def assert_star(spectrum, arm, electrons, *, rel):
+    wanted = truth(spectrum, arm, electrons)
+    known = np.isfinite(wanted) & np.isfinite(spectrum.flux)
+    assert known.sum() > 600
+    assert np.median(spectrum.flux[known] / wanted[known]) == pytest.approx(1.0, abs=rel)
+
+
+@pytest.mark.parametrize("source", ["frame", "image"])
+def test_extract_the_brightest_object(arm, frame, image, flat, source):
+    given = {"image": image}
+    if source == "frame":
+        given = {"frame": frame, "flat": flat, "pixel_map": made.pixel_map(arm)}
+    result = extracted(arm, **given, apertures=(3.0,))
+    measured = values(result)
+    # rows of this frame run along pixels: sorted into cells, they are displaced by up to half a cell
+    off = 0.1 if source == "frame" else 0.01
+    assert measured["OBJECT POS", "-1"] == pytest.approx(1.0, abs=off)
+    assert measured["N OBJECTS", "-1"] == 1
+    # the profile is fitted with a second star in its wings
+    assert_star(result.products["EXTRACTED_MERGED_TABLE"], arm, 900.0, rel=0.04)
+    assert_star(result.products["EXTRACTED_BOXCAR_TABLE"], arm, 900.0, rel=0.01)
+    assert ("EXTRACTED_ORDERS_TABLE" in result.products) == (source == "frame")
+    assert all(draw() for draw in result.figures.values())
+
+
+@pytest.mark.parametrize("source", ["frame", "image"])
+def test_extract_where_the_user_says(arm, frame, image, flat, source):
+    given = {"image": image}
+    if source == "frame":
+        given = {"frame": frame, "flat": flat, "pixel_map": made.pixel_map(arm)}
+    result = extracted(arm, **given, slit_positions=(-2.5, 1.0), apertures=(2.4, 3.0))
+    assert values(result)["N OBJECTS", "-1"] == 2
+    assert_star(result.products["EXTRACTED_BOXCAR_TABLE"], arm, 300.0, rel=0.02)
+    assert_star(result.products["EXTRACTED_BOXCAR_TABLE_2"], arm, 900.0, rel=0.01)
+    assert result.headers["EXTRACTED_MERGED_TABLE"]["ESO PRO EXTRACT POS"][0] == -2.5
+    assert result.headers["EXTRACTED_BOXCAR_TABLE_2"]["ESO PRO EXTRACT WIDTH"][0] == 3.0
+
+
+def test_errors_from_the_image_are_true(arm, image):
+    result = extracted(arm, image=image, apertures=(3.0,))
+    spectrum = result.products["EXTRACTED_BOXCAR_TABLE"]
+    off = spectrum.flux - truth(spectrum, arm, 900.0)
+    pull = off / np.sqrt(spectrum.variance)
+    known = np.isfinite(pull)
+    assert np.std(pull[known]) == pytest.approx(1.0, abs=0.1)
+    factor = result.headers["EXTRACTED_BOXCAR_TABLE"]["NOISEFAC"][0]
+    assert factor > 1.05
+
+
+def test_an_empty_slit_is_told(arm, image, caplog):
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0.0, 1.0, image.grid.shape) * np.nan_to_num(image.error)
+    empty = replace(image, flux=np.where(np.isfinite(image.flux), noise, np.nan))
+    result = extracted(arm, image=empty)
+    assert "no object was found" in caplog.text
+    assert "EXTRACTED_MERGED_TABLE" in result.products
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"apertures": (2.0, 3.0)}, "2 apertures are given for 0 slit positions"),
+        ({"slit_positions": (1.0, 2.0), "apertures": (0.0,)}, "apertures"),
+    ],
+)
+def test_apertures_must_fit(arm, image, settings, told):
+    with pytest.raises(InputError, match=told):
+        extracted(arm, image=image, **settings)
+
+
+def test_extract_takes_one_product_and_its_map(arm, frame, image):
+    with pytest.raises(InputError, match="takes one product"):
+        extracted(arm)
+    with pytest.raises(InputError, match="takes one product"):
+        extracted(arm, frame=frame, image=image)
+    with pytest.raises(InputError, match="needs its map"):
+        extracted(arm, frame=frame)
