@@ -183,7 +183,7 @@ def test_the_signal_to_noise_asked_for_is_there(arm):
     taken = truth_on_sky.Taken(night, exposure, illuminate(night, exposure))
     snr = []
     for order in night.arm.orders:
-        alone, difference = truth_on_sky._snr(taken, 0, order)
+        alone, difference = truth_on_sky.best_snr(taken, 0, order)
         snr.append(alone[ideal.useful_columns(night, order)])
         assert np.isnan(difference).all()
     assert np.median(np.concatenate(snr)) == pytest.approx(3.0, rel=0.01)
@@ -301,7 +301,7 @@ def test_the_difference_is_what_a_difference_of_noisy_frames_has():
     difference = (frames[0] - frames[1])[rows, columns]
     weight = signal / variance
     found = (weight * difference).sum(axis=1) / (weight * signal).sum(axis=1)
-    _, told = truth_on_sky._snr(taken, 0, order)
+    _, told = truth_on_sky.best_snr(taken, 0, order)
     bright = told > 1.0
     pull = ((found - 1.0) * told)[bright]
     assert bright.sum() > 500
