@@ -16,9 +16,10 @@ from soxspipe.recipes.prepare import READ_NOISE_CARD
 from soxspipe.recipes.recipe import Raw, Result
 from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import READOUT
-from soxspipe.simulator.exposure import Light, Night, illuminate, take
+from soxspipe.simulator.exposure import Night, illuminate, take
 from soxspipe.simulator.headers import raw_header
 from soxspipe.simulator.ideal import as_bright_as_told
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.observation import USUAL, Observation
 from soxspipe.simulator.plan import Exposure, night_plan
 from soxspipe.simulator.truth import line_span

@@ -11,7 +11,8 @@ from astropy.io import fits
 
 from soxspipe.simulator import ideal, scene
 from soxspipe.simulator.detector import CosmicRays
-from soxspipe.simulator.exposure import Light, Night
+from soxspipe.simulator.exposure import Night
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.throughput import efficiency
 from soxspipe.simulator.truth import Columns, stacked, table
