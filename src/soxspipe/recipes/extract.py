@@ -11,7 +11,7 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.metric import Metric
 from soxspipe.datamodel.rectified import RectifiedSpectrum
-from soxspipe.errors import DataError, InputError
+from soxspipe.errors import InputError
 from soxspipe.instrument.arms import Arm
 from soxspipe.qc import plot_spectra
 from soxspipe.recipes import extract_steps
@@ -144,12 +144,12 @@ def _extracted(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> list[Extr
             hint="name a _SKYSUB.fits (tag SCI_SLIT_SKYSUB_<ARM>) or a _MERGED2D.fits",
         )
     if inputs.image is not None:
-        image, orders = inputs.image, extract_steps.pieces_of(inputs.image)
-        if not orders:
-            raise DataError("the image holds no known bin", hint="look at the frame it was made of")
+        image = inputs.image
+        wanted = _wanted(extract_steps.find_in_image(image), settings)
+        orders = extract_steps.pieces_of(image)
         return [
             extract_steps.from_image(image, orders, target, width, settings)
-            for target, width in _wanted(extract_steps.find_in_image(image), settings)
+            for target, width in wanted
         ]
     assert inputs.frame is not None
     if inputs.pixel_map is None:
