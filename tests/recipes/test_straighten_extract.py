@@ -10,7 +10,8 @@ from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.rectified import RectifiedSpectrum
 from soxspipe.errors import InputError
-from soxspipe.recipes import extract, straighten
+from soxspipe.recipes import extract, extract_steps, rectified_steps, straighten
+from soxspipe.science.wavelength.native_bins import order_pixels
 from soxspipe.settings import ExtractSettings, StraightenSettings
 from tests.qc import made_up as made
 
@@ -92,6 +93,31 @@ def test_steps_of_the_grid_are_options(arm, frame):
     grid = result.products["RECTIFIED_ORDERS"].orders[10].grid
     assert (grid.step, grid.slit_step) == (0.2, 0.5)
     assert values(result)["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_nodded_pair_becomes_one_star(arm, frame, flat):
+    """The orders of an object recipe, twice, once as if the star stood 3 arcsec higher."""
+    pixels = order_pixels(made.pixel_map(arm), dispersion_axis="x")
+    orders = extract_steps.orders_of(frame, pixels)
+    orders = {n: replace(o, sky_error=np.full(len(o.data), 0.04)) for n, o in orders.items()}
+    values = rectified_steps.values_of_orders(orders)
+    exposures = [
+        rectified_steps.straightened(pixels, values, arm, slit_offset=offset)
+        for offset in (-1.0, 2.0)
+    ]
+    merged = rectified_steps.joined(exposures, flat.lamp)
+    alone = rectified_steps.joined(exposures[:1], flat.lamp)
+    assert merged.sky is not None
+    # the error is the same over the slit: it goes with the size of the bin, not its root
+    empty = np.argmin(np.abs(alone.slit - 3.5)), 300
+    expected = 0.2 * NOISE * arm.merged_step / made.NM
+    assert alone.sky_error[empty] == pytest.approx(expected, rel=0.01)
+    # each exposure has one star where the other has none: both are there, at half their height
+    light = np.nanmean(merged.flux[:, 50:300], axis=1)
+    peak = light[np.argmin(np.abs(merged.slit))]
+    assert light[np.argmin(np.abs(merged.slit - 3.0))] == pytest.approx(peak, rel=0.1)
+    one = np.nanmean(alone.flux[:, 50:300], axis=1)[np.argmin(np.abs(alone.slit))]
+    assert 0.3 < peak / one < 0.6
 
 
 def test_straighten_takes_one_detector_image(arm, frame, flat):

@@ -9,6 +9,8 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.datamodel.rectified import RectifiedOrders, RectifiedSpectrum
 from soxspipe.instrument.arms import Arm
+from soxspipe.recipes.recipe import Plot, Product
+from soxspipe.recipes.slit_orders import Orders
 from soxspipe.science.extraction import footprints, merge_images, rectify
 from soxspipe.science.extraction.rectify import Values
 
@@ -25,6 +27,23 @@ def values_of(frame: Frame, pixels: Mapping[int, OrderPixels]) -> dict[int, Valu
     """What a frame holds in the pixels of each order."""
     data, variance, flags = (a.ravel() for a in (frame.data, frame.variance, frame.flags))
     return {n: Values(data[p.index], variance[p.index], flags[p.index]) for n, p in pixels.items()}
+
+
+def values_of_orders(orders: Orders) -> dict[int, Values]:
+    """What the orders of an object recipe hold once their sky is fitted, its model and error included."""
+    return {
+        n: Values(o.light, o.variance, o.flags, o.sky, np.sqrt(o.sky_error * o.variance))
+        for n, o in orders.items()
+    }
+
+
+def merged_product(tech: str) -> Product:
+    """The declaration of the 2-D spectrum of all orders; `tech` is its PRO TECH."""
+    meaning = "2-D spectrum: all orders as one image of wavelength and slit position"
+    return Product("RECTIFIED_MERGED", "_MERGED2D.fits", "SCI_SLIT_MERGE2D", tech, meaning)
+
+
+MERGED_PLOT = Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the image of all orders")
 
 
 def slit_step(pixels: Mapping[int, OrderPixels]) -> float:
