@@ -9,7 +9,7 @@ from scipy.special import ndtr
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.rectified import RectifiedSpectrum
-from soxspipe.errors import InputError
+from soxspipe.errors import DataError, InputError
 from soxspipe.recipes import extract, extract_steps, rectified_steps, straighten
 from soxspipe.science.wavelength.native_bins import order_pixels
 from soxspipe.settings import ExtractSettings, StraightenSettings
@@ -214,3 +214,29 @@ def test_extract_takes_one_product_and_its_map(arm, frame, image):
         extracted(arm, frame=frame, image=image)
     with pytest.raises(InputError, match="needs its map"):
         extracted(arm, frame=frame)
+
+
+def test_an_order_without_a_good_pixel_stays_empty(arm, frame, flat):
+    lost = made.pixel_map(arm).order == 10
+    data = np.where(lost, np.nan, frame.data)
+    holed = replace(frame, data=data, flags=np.where(lost, PixelFlag.BAD, frame.flags))
+    result = straightened(arm, holed, flat)
+    assert values(result)["BINS FILLED", "10"] == 0.0
+    assert values(result)["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+    assert all(draw() for draw in result.figures.values())
+    image = result.products["RECTIFIED_MERGED"]
+    assert np.isnan(image.flux[:, image.wavelength > arm.orders[10].full[0]]).all()
+    spectrum = extracted(arm, image=image).products["EXTRACTED_BOXCAR_TABLE"]
+    known = np.isfinite(spectrum.flux)
+    assert 300 < known.sum() < 350
+    assert (spectrum.flags[~known] == PixelFlag.NOTHING_LEFT).all()
+
+
+def test_a_frame_without_a_good_pixel_is_refused(arm, frame, flat):
+    dead = replace(frame, flags=np.full(arm.shape, PixelFlag.BAD))
+    result = straightened(arm, dead, flat)
+    assert values(result)["BINS FILLED", "-1"] == 0.0
+    assert np.isnan(values(result)["FLUX RATIO", "-1"])
+    assert all(draw() for draw in result.figures.values())
+    with pytest.raises(DataError, match="no good bin"):
+        extracted(arm, image=result.products["RECTIFIED_MERGED"])
