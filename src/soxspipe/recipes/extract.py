@@ -104,7 +104,7 @@ def extract(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> Result:
     """Extract again what was reduced before: from a sky-subtracted frame (`_SKYSUB.fits`, with the map
     and the flat it was made with) or from a merged 2-D image (`_MERGED2D.fits`).
 
-    `slit_positions` and `apertures` say where and how wide; without positions the brightest object is
+    `slit-positions` and `apertures` say where and how wide; without positions the brightest object is
     taken.
     """
     objects = _extracted(inputs, settings, arm)
