@@ -16,8 +16,11 @@ from soxspipe.recipes.prepare import READ_NOISE_CARD
 from soxspipe.recipes.recipe import Raw, Result
 from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import READOUT
-from soxspipe.simulator.exposure import Light, Night, illuminate, take
+from soxspipe.simulator.exposure import Night, illuminate, take
 from soxspipe.simulator.headers import raw_header
+from soxspipe.simulator.ideal import as_bright_as_told
+from soxspipe.simulator.light import Light
+from soxspipe.simulator.observation import USUAL, Observation
 from soxspipe.simulator.plan import Exposure, night_plan
 from soxspipe.simulator.truth import line_span
 
@@ -32,28 +35,50 @@ class Day:
     noise of five exposures.
     """
 
-    def __init__(self, arm: str, seed: int, conditions: Conditions = ORDINARY) -> None:
-        self.night = Night.make(arm, seed, (1, 1), "sn", conditions)
+    def __init__(
+        self,
+        arm: str,
+        seed: int,
+        conditions: Conditions = ORDINARY,
+        target: str = "sn",
+        observation: Observation = USUAL,
+    ) -> None:
+        night = Night.make(arm, seed, (1, 1), target, conditions, observation)
+        self._plan = night_plan(arm, "stare", night.star_positions, observation, seed)
+        self.night = as_bright_as_told(night, self._plan)
         self.arm = self.night.arm
-        self._plan = night_plan(arm, "stare", self.night.star_positions)
         self._light: dict[str, Light | None] = {}
 
     def raw(self, group: str, most: int = 99, seconds: float | None = None) -> tuple[RawFrame, ...]:
         """Exposures of a group, `most` of them at most, of `seconds` if given; lamps are on."""
-        dark = group in ("bias", "dark")
+        lampless = group in ("bias", "dark", "science", "standard")
         wanted = [
             exposure
             for exposure in self._plan
             if exposure.group == group
-            and (dark or exposure.lamps)
+            and (lampless or exposure.lamps)
             and seconds in (None, exposure.seconds)
         ]
         return tuple(self._frame(exposure) for exposure in wanted[:most])
 
-    def _frame(self, exposure: Exposure) -> RawFrame:
+    def exposure(self, group: str) -> Exposure:
+        """The first exposure of a group."""
+        return next(exposure for exposure in self._plan if exposure.group == group)
+
+    def light(self, exposure: Exposure) -> Light:
+        """The light of an exposure of lamps or sky; all of a group have the same."""
+        found = self._lit(exposure)
+        if found is None:
+            raise ValueError(f"there is no light in a {exposure.group}")
+        return found
+
+    def _lit(self, exposure: Exposure) -> Light | None:
         if exposure.group not in self._light:
             self._light[exposure.group] = illuminate(self.night, exposure)
-        counts = take(self.night, exposure, self._light[exposure.group]).counts
+        return self._light[exposure.group]
+
+    def _frame(self, exposure: Exposure) -> RawFrame:
+        counts = take(self.night, exposure, self._lit(exposure)).counts
         name = self.night.object_name(exposure)
         header = raw_header(exposure, self.arm, name, self.night.atmosphere(exposure))
         file = f"{exposure.stem}.fits"

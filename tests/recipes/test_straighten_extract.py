@@ -9,8 +9,9 @@ from scipy.special import ndtr
 from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.rectified import RectifiedSpectrum
-from soxspipe.errors import InputError
-from soxspipe.recipes import extract, straighten
+from soxspipe.errors import DataError, InputError
+from soxspipe.recipes import extract, extract_steps, rectified_steps, straighten
+from soxspipe.science.wavelength.native_bins import order_pixels
 from soxspipe.settings import ExtractSettings, StraightenSettings
 from tests.qc import made_up as made
 
@@ -92,6 +93,29 @@ def test_steps_of_the_grid_are_options(arm, frame):
     grid = result.products["RECTIFIED_ORDERS"].orders[10].grid
     assert (grid.step, grid.slit_step) == (0.2, 0.5)
     assert values(result)["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_orders_of_an_object_recipe_become_one_image(arm, frame, flat):
+    """Two exposures alike, the target brought from 1 to 2 arcsec."""
+    pixels = order_pixels(made.pixel_map(arm), dispersion_axis="x")
+    orders = extract_steps.orders_of(frame, pixels)
+    orders = {n: replace(o, sky_error=np.full(len(o.data), 0.04)) for n, o in orders.items()}
+    values = rectified_steps.values_of_orders(orders)
+    exposures = [
+        rectified_steps.straightened(pixels, values, arm, slit_offset=offset)
+        for offset in (1.0, 1.0)
+    ]
+    merged = rectified_steps.joined(exposures, flat.lamp)
+    alone = rectified_steps.joined(exposures[:1], flat.lamp)
+    assert merged.sky is not None
+    # the error is the same over the slit: it goes with the size of the bin, not its root
+    empty = np.argmin(np.abs(alone.slit - 3.5)), 300
+    expected = 0.2 * NOISE * arm.merged_step / made.NM
+    assert alone.sky_error[empty] == pytest.approx(expected, rel=0.01)
+    known = np.isfinite(alone.flux)
+    assert np.allclose(merged.flux[known], alone.flux[known], rtol=1e-5)
+    assert np.allclose(merged.error[known], alone.error[known] / np.sqrt(2.0), rtol=1e-5)
+    assert merged.slit[np.nanargmax(np.nansum(merged.flux, axis=1))] == pytest.approx(2.0, abs=0.11)
 
 
 def test_straighten_takes_one_detector_image(arm, frame, flat):
@@ -190,3 +214,29 @@ def test_extract_takes_one_product_and_its_map(arm, frame, image):
         extracted(arm, frame=frame, image=image)
     with pytest.raises(InputError, match="needs its map"):
         extracted(arm, frame=frame)
+
+
+def test_an_order_without_a_good_pixel_stays_empty(arm, frame, flat):
+    lost = made.pixel_map(arm).order == 10
+    data = np.where(lost, np.nan, frame.data)
+    holed = replace(frame, data=data, flags=np.where(lost, PixelFlag.BAD, frame.flags))
+    result = straightened(arm, holed, flat)
+    assert values(result)["BINS FILLED", "10"] == 0.0
+    assert values(result)["FLUX RATIO", "-1"] == pytest.approx(1.0, abs=1e-5)
+    assert all(draw() for draw in result.figures.values())
+    image = result.products["RECTIFIED_MERGED"]
+    assert np.isnan(image.flux[:, image.wavelength > arm.orders[10].full[0]]).all()
+    spectrum = extracted(arm, image=image).products["EXTRACTED_BOXCAR_TABLE"]
+    known = np.isfinite(spectrum.flux)
+    assert 300 < known.sum() < 350
+    assert (spectrum.flags[~known] == PixelFlag.NOTHING_LEFT).all()
+
+
+def test_a_frame_without_a_good_pixel_is_refused(arm, frame, flat):
+    dead = replace(frame, flags=np.full(arm.shape, PixelFlag.BAD))
+    result = straightened(arm, dead, flat)
+    assert values(result)["BINS FILLED", "-1"] == 0.0
+    assert np.isnan(values(result)["FLUX RATIO", "-1"])
+    assert all(draw() for draw in result.figures.values())
+    with pytest.raises(DataError, match="no good bin"):
+        extracted(arm, image=result.products["RECTIFIED_MERGED"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from soxspipe.simulator import scene
-from soxspipe.simulator.exposure import Night, _from_sky, binned_sum, illuminate, scattered_light
+from soxspipe.simulator.exposure import Night, _from_sky, illuminate
+from soxspipe.simulator.light import binned_sum, scattered_light
 from soxspipe.simulator.optics import Departure, Optics
 from soxspipe.simulator.plan import night_plan
 from soxspipe.simulator.render import add_light, blur, line_spread

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from soxspipe.cli.main import main
 from soxspipe.errors import InputError, SettingsError
 from soxspipe.instrument.headers import FrameKind, observation_info
 from soxspipe.simulator import ideal, scene, truth_on_sky
@@ -183,7 +184,7 @@ def test_the_signal_to_noise_asked_for_is_there(arm):
     taken = truth_on_sky.Taken(night, exposure, illuminate(night, exposure))
     snr = []
     for order in night.arm.orders:
-        alone, difference = truth_on_sky._snr(taken, 0, order)
+        alone, difference = truth_on_sky.best_snr(taken, 0, order)
         snr.append(alone[ideal.useful_columns(night, order)])
         assert np.isnan(difference).all()
     assert np.median(np.concatenate(snr)) == pytest.approx(3.0, rel=0.01)
@@ -301,8 +302,31 @@ def test_the_difference_is_what_a_difference_of_noisy_frames_has():
     difference = (frames[0] - frames[1])[rows, columns]
     weight = signal / variance
     found = (weight * difference).sum(axis=1) / (weight * signal).sum(axis=1)
-    _, told = truth_on_sky._snr(taken, 0, order)
+    _, told = truth_on_sky.best_snr(taken, 0, order)
     bright = told > 1.0
     pull = ((found - 1.0) * told)[bright]
     assert bright.sum() > 500
     assert 1.4826 * np.median(np.abs(pull - np.median(pull))) == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_command_takes_observations(tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        "soxspipe.simulator.night.simulate_night", lambda folder, **options: asked.update(options)
+    )
+    file = tmp_path / "observation.yaml"
+    file.write_text("pattern: OS\n")
+    options = [
+        "--observation",
+        str(file),
+        "--set",
+        "seconds=[20]",
+        "--snr",
+        "4",
+        "--target",
+        "none",
+    ]
+    assert main(["simulate", str(tmp_path / "n"), *options, "--mode", "generic"]) == 0
+    assert asked["observation"] == Observation(pattern="OS", seconds=(20,), snr=4.0)
+    assert (asked["mode"], asked["target"]) == ("generic", "none")
+    assert main(["simulate", str(tmp_path / "n"), "--set", "moon=1"]) != 0

@@ -99,7 +99,7 @@ def test_the_command_in_the_log_repeats_the_run(workspace):
 
 @dataclass(frozen=True)
 class Inputs:
-    frame: Annotated[Frame, Calibration("SKY_SUB", "stare")]
+    frame: Annotated[Frame, Calibration("SKY_SUB", "stare", leads=True)]
     bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", required=False)]
 
 

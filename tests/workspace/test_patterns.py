@@ -134,7 +134,7 @@ def extract_recipe():
     from soxspipe.recipes.recipe import Calibration
 
     fields = [
-        ("frame", Annotated[Frame, Calibration("SKY_SUB", "stare")]),
+        ("frame", Annotated[Frame, Calibration("SKY_SUB", "stare", leads=True)]),
         ("map", Annotated[object, Calibration("DISP_IMAGE", "spat_solution")]),
     ]
     inputs = make_dataclass("inputs", fields)

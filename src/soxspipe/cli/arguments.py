@@ -41,6 +41,7 @@ _TAKE_NUMBERS = {
 _TAKE_VALUE = {
     *("--settings", "--output", "--batch", "--poly", "--workers"),
     *("--arm", "--seed", "--target", "--mode", "--binning", "--conditions"),
+    *("--snr", "--observation", "--set"),
 }
 _SHORT_TAKE_VALUE = "sob"
 

@@ -7,6 +7,7 @@ import numpy as np
 from soxspipe.datamodel.frame import UNUSABLE
 from soxspipe.datamodel.rectified import RectifiedImage, RectifiedOrders, RectifiedSpectrum
 from soxspipe.instrument.arms import Arm
+from soxspipe.maths.robust import MAD_SCALE
 from soxspipe.qc import drawing, style
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _BINS, _HEIGHT, _GAP = 1700, 0.78, 0.27
 #: Least contrast of a strip, in sigmas of what one point of the drawing shows.
 _NOISE = 6.0
+#: Percentiles of the sky between which scatter is measured: lines are few and bright.
+_SHARES = np.append(np.linspace(0, 99, 25), (99.5, 99.9, 100))
 
 
 @style.drawn
@@ -121,33 +124,47 @@ def _profile(panel: "Axes", image: RectifiedImage) -> None:
 
 
 def _lines(panel: "Axes", image: RectifiedImage) -> None:
-    """Scatter of the rows without object over the noise, against the sky: what lines leave behind."""
-    panel.set_title("rows away from the object: scatter over noise, by sky")
+    """Scatter of the rows without object over the noise: what sky lines leave behind.
+
+    Against the sky if it is known, else along wavelength.
+    """
     good = np.isfinite(image.flux) & ((image.flags & UNUSABLE) == 0) & (image.error > 0)
-    pull = np.where(good, image.flux / np.where(good, image.error, 1.0), np.nan)
-    if image.sky is None or not good.any():
-        style.note(panel, "the sky is not known")
+    panel.set_title("rows away from the object: scatter over noise")
+    panel.set(ylabel="scatter / noise", xlabel="wavelength [nm]")
+    if image.sky is not None:
+        panel.set(xlabel=f"sky [{_short(image.unit)} / bin]")
+    if not good.any():
+        style.note(panel, "nothing is known")
         return
-    quiet = _quiet_rows(np.where(good, image.flux, np.nan), good)
-    rows = np.flatnonzero(quiet)
-    sky, values = image.sky[rows].ravel(), pull[rows].ravel()
-    known = np.isfinite(values) & (sky > 0)
-    sky, values = sky[known], values[known]
-    if values.size < 500:
+    rows = np.flatnonzero(_quiet_rows(np.where(good, image.flux, np.nan), good))
+    pull = (image.flux[rows] / np.where(good, image.error, 1.0)[rows])[good[rows]]
+    along = np.broadcast_to(image.wavelength, image.grid.shape) if image.sky is None else image.sky
+    place = along[rows][good[rows]]
+    known = np.isfinite(place) & (place > 0)
+    if np.count_nonzero(known) < 500:
         style.note(panel, "no rows without object")
         return
-    bounds = np.unique(np.percentile(sky, np.append(np.linspace(0, 99, 25), (99.5, 99.9, 100))))
-    place = np.clip(np.searchsorted(bounds, sky, side="right") - 1, 0, len(bounds) - 2)
+    share = np.linspace(0, 100, 60) if image.sky is None else _SHARES
+    x, y = _scatter(place[known], pull[known], share)
+    panel.plot(x, y, "o-", color=style.BLUE, markersize=2.5)
+    panel.set_xscale("linear" if image.sky is None else "log")
+    panel.axhline(1.0, color=style.RED, linewidth=0.8)
+    panel.set_ylim(0.0, max(1.5, 1.1 * float(y.max())))
+
+
+def _scatter(
+    place: np.ndarray, pull: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Median place and scatter of the pulls in groups that percentiles of the place divide."""
+    bounds = np.unique(np.percentile(place, share))
+    group = np.clip(np.searchsorted(bounds, place, side="right") - 1, 0, len(bounds) - 2)
     found = [
-        (np.median(sky[place == k]), 1.4826 * np.median(np.abs(values[place == k])))
+        (style.median(place[group == k]), MAD_SCALE * style.median(np.abs(pull[group == k])))
         for k in range(len(bounds) - 1)
-        if np.count_nonzero(place == k) > 30
+        if np.count_nonzero(group == k) > 30
     ]
     x, y = np.array(found).T
-    panel.semilogx(x, y, "o-", color=style.BLUE, markersize=2.5)
-    panel.axhline(1.0, color=style.RED, linewidth=0.8)
-    panel.set(xlabel=f"sky [{_short(image.unit)} / bin]", ylabel="scatter / noise")
-    panel.set_ylim(0.0, max(1.5, 1.1 * float(y.max())))
+    return x, y
 
 
 def _quiet_rows(flux: np.ndarray, good: np.ndarray) -> np.ndarray:

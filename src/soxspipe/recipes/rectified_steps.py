@@ -9,6 +9,8 @@ from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.datamodel.rectified import RectifiedOrders, RectifiedSpectrum
 from soxspipe.instrument.arms import Arm
+from soxspipe.recipes.recipe import Plot, Product
+from soxspipe.recipes.slit_orders import Orders
 from soxspipe.science.extraction import footprints, merge_images, rectify
 from soxspipe.science.extraction.rectify import Values
 
@@ -42,6 +44,23 @@ def stretched(pixels: OrderPixels, values: Values) -> Values:
         None if values.sky is None else values.sky * by,
         None if values.sky_error is None else values.sky_error * by,
     )
+
+
+def values_of_orders(orders: Orders) -> dict[int, Values]:
+    """What the orders of an object recipe hold once their sky is fitted, its model and error included."""
+    return {
+        n: Values(o.light, o.variance, o.flags, o.sky, np.sqrt(o.sky_error * o.variance))
+        for n, o in orders.items()
+    }
+
+
+def merged_product(tech: str) -> Product:
+    """The declaration of the 2-D spectrum of all orders; `tech` is its PRO TECH."""
+    meaning = "2-D spectrum: all orders as one image of wavelength and slit position"
+    return Product("RECTIFIED_MERGED", "_MERGED2D.fits", "SCI_SLIT_MERGE2D", tech, meaning)
+
+
+MERGED_PLOT = Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the image of all orders")
 
 
 def slit_step(pixels: Mapping[int, OrderPixels]) -> float:

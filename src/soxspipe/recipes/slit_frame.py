@@ -9,7 +9,7 @@ from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.geometry import OrderTable
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes import background
+from soxspipe.recipes import background, slit_stack
 from soxspipe.recipes.prepare import (
     dark_scale,
     electrons,
@@ -17,7 +17,7 @@ from soxspipe.recipes.prepare import (
     measured_read_noise,
 )
 from soxspipe.recipes.recipe import RawFrame
-from soxspipe.science.detector import combine, darks, detrend
+from soxspipe.science.detector import darks, detrend
 from soxspipe.science.detector.noise import NoiseModel
 from soxspipe.settings import BackgroundSubtraction
 
@@ -102,7 +102,7 @@ def pointing(exposures: Sequence[RawFrame], how: Detrending) -> Pointing:
     factors = np.where(times > 0, mean / np.where(times > 0, times, 1.0), 1.0)
     parts = [_one(raw, how) for raw in exposures]
     frames = [_scaled(p[0], float(f)) for p, f in zip(parts, factors, strict=True)]
-    frame = combine.mean_of_kept(frames, sigma=how.clip_sigma)
+    frame = slit_stack.stacked(frames, clip_sigma=how.clip_sigma, arm=how.arm)
     n = len(parts)
     base = np.zeros(frame.shape, dtype="f4")
     for part, factor in zip(parts, factors, strict=True):

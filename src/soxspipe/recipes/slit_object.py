@@ -1,15 +1,12 @@
-"""Model the traced objects: profile, smooth spectrum; flag what neither sky nor objects explain."""
+"""Model the traced objects: spatial profile and smooth spectrum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from soxspipe.datamodel.frame import PixelFlag
-from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import Orders, OrderState
 from soxspipe.recipes.slit_sources import Source, Sources
-from soxspipe.science.detector import defects
 from soxspipe.science.extraction import optimal, profile
 
 #: FWHM assumed where neither object nor header tell, arcsec.
@@ -123,48 +120,3 @@ def _smooth_light(order: OrderState, shape: np.ndarray) -> np.ndarray:
         model = np.maximum(value, 0.0)[order.pixels.nearest] * shape
         good = order.good & ~optimal.outliers(order.light, order.variance, model, sigma=5.0)
     return model
-
-
-def reject_cosmics(
-    ready: SlitFrame,
-    orders: Orders,
-    sources: Sources,
-    *,
-    sigma: float | None,
-    clip: float,
-    both_signs: bool = False,
-) -> tuple[SlitFrame, Orders]:
-    """Flag cosmic rays against sky and objects.
-
-    sigma : L.A.Cosmic limit, None to leave it out. clip : pixels this many sigma above the model, with
-    the profile's own error allowed for, are flagged as well. both_signs : hits below the model, too, as
-    in difference frames.
-    """
-    frame = ready.frame
-    updated = {
-        n: replace(
-            o,
-            variance=o.expected_variance(ready, np.maximum(o.sky, 0.0) + sources.brightness(n)),
-        )
-        for n, o in orders.items()
-    }
-    total, variance = np.zeros(frame.shape), np.array(frame.variance, dtype="f8")
-    excess = np.zeros(frame.shape, dtype="f4")
-    for n, o in updated.items():
-        light, bright = sources.light(n), sources.brightness(n)
-        total.ravel()[o.pixels.index] = o.sky + light
-        variance.ravel()[o.pixels.index] = o.variance + (0.1 * bright) ** 2
-        noise = np.sqrt(o.variance + (0.15 * bright) ** 2 + (0.05 * o.sky) ** 2)
-        excess.ravel()[o.pixels.index] = np.where(o.good, (o.light - light) / noise, 0.0)
-    for sign in (1.0, -1.0) if both_signs else (1.0,):
-        if sigma is not None:
-            turned = replace(frame, data=sign * frame.data)
-            found = defects.cosmic_rays(turned, sign * total, variance, sigma=sigma)
-            frame = replace(frame, flags=found.flags)
-        hit = defects.stands_out(sign * excess, sigma=clip)
-        frame = frame.flagged(hit, PixelFlag.COSMIC_RAY)
-    flags = frame.flags.ravel()
-    return (
-        replace(ready, frame=frame),
-        {n: replace(o, flags=flags[o.pixels.index]) for n, o in updated.items()},
-    )

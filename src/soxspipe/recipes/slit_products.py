@@ -1,5 +1,6 @@
 """What the object recipes deliver: products and plots, declared once."""
 
+from soxspipe.recipes import rectified_steps
 from soxspipe.recipes.recipe import Plot, Product
 
 #: Label of a spectrum -> suffix, category and meaning.
@@ -106,17 +107,9 @@ def two_dimensional(tech: str) -> tuple[Product, ...]:
     """Rectified images."""
     return (
         Product("RECTIFIED_ORDERS", "_RECTIFIED.fits", "", tech, "an image for each order"),
-        Product(
-            "RECTIFIED_MERGED",
-            "_MERGED2D.fits",
-            "SCI_SLIT_MERGE2D",
-            tech,
-            "all orders as one image of wavelength times slit position",
-        ),
+        rectified_steps.merged_product(tech),
     )
 
-
-_MERGED2D = Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the rectified image")
 
 _ORDERS = Plot("EXTRACTED_ORDERS_QC_PLOT", "_EXTRACTED_ORDERS_QC_PLOT.pdf", "spectra of the orders")
 _MERGED = Plot("EXTRACTED_MERGED_QC_PLOT", "_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectrum")
@@ -130,7 +123,7 @@ STARE_PLOTS = (
     ),
     _ORDERS,
     _MERGED,
-    _MERGED2D,
+    rectified_steps.MERGED_PLOT,
 )
 
 NOT_FLAT_PLOTS = (
@@ -154,5 +147,5 @@ DIFFERENCE_PLOTS = (
         "spectra of the orders by position",
     ),
     _MERGED,
-    _MERGED2D,
+    rectified_steps.MERGED_PLOT,
 )

@@ -77,11 +77,12 @@ def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -
     )
 
 
-def steps(settings: Any, target: Sequence[RawFrame]) -> Steps:
+def steps(settings: Any, target: Sequence[RawFrame], arm: Arm) -> Steps:
     """How sky, objects and cosmic rays are treated. Recipes without options for the sky use defaults."""
     sky = sky_settings(settings)
     trace = settings.detect_continuum
     return Steps(
+        arm=arm,
         search=Search(
             significance=DETECTION,
             fwhm=expected_seeing(target),

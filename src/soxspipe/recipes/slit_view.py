@@ -7,15 +7,13 @@ import numpy as np
 
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.order_pixels import OrderPixels
-from soxspipe.recipes import slit_object, slit_orders, slit_sky, slit_sources
+from soxspipe.instrument.arms import Arm
+from soxspipe.recipes import slit_cosmics, slit_object, slit_orders, slit_sky, slit_sources
 from soxspipe.recipes.recipe import RawFrame
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import Orders
 from soxspipe.recipes.slit_sky import SkySettings
 from soxspipe.recipes.slit_sources import Search, Sources
-
-#: Limit (sigma) above the model of sky and objects beyond which a pixel is taken for a cosmic ray.
-HIT = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +37,12 @@ class View:
 class Steps:
     """How sky, objects and cosmic rays of a view are treated.
 
+    arm             whose frames these are
     profile_degree  of the profile's change along an order
     lacosmic        limit of L.A.Cosmic, None: it is left out
     """
 
+    arm: Arm
     search: Search
     sky: SkySettings
     profile_degree: int
@@ -52,8 +52,8 @@ class Steps:
 def seen(ready: SlitFrame, pixels: Mapping[int, OrderPixels], steps: Steps) -> View:
     """Sky and objects of a frame; the sky is fitted again once the objects are known."""
     orders, sources = _first_look(ready, slit_orders.listed(ready, pixels), steps)
-    ready, orders = slit_object.reject_cosmics(
-        ready, orders, sources, sigma=steps.lacosmic, clip=HIT
+    ready, orders = slit_cosmics.reject(
+        ready, orders, sources, steps.arm, seeing=steps.search.fwhm, lacosmic=steps.lacosmic
     )
     orders, sources = _second_look(ready, orders, sources, steps)
     return View("", ready, orders, sources, {n: o.sky for n, o in orders.items()})
@@ -80,8 +80,14 @@ def difference_seen(
     whole = slit_sky.subtract_sky(together, whole, objects, steps.sky)
     orders = slit_orders.with_pedestal(ready, slit_orders.listed(ready, pixels), whole, scale=noise)
     orders, sources = _first_look(ready, orders, steps)
-    ready, orders = slit_object.reject_cosmics(
-        ready, orders, sources, sigma=steps.lacosmic, clip=HIT, both_signs=True
+    ready, orders = slit_cosmics.reject(
+        ready,
+        orders,
+        sources,
+        steps.arm,
+        seeing=steps.search.fwhm,
+        lacosmic=steps.lacosmic,
+        both_signs=True,
     )
     orders, sources = _second_look(ready, orders, sources, steps)
     return View(label, ready, orders, sources, {n: o.sky for n, o in whole.items()})

@@ -129,7 +129,7 @@ def _seen(
     flat = inputs.flat if settings.use_flat else None
     ready = slit_frame.flat_fielded(slit_frame.pointing(target, how), flat)
     pixels = slit_orders.order_pixels(inputs.pixel_map, arm, flat_fielded=ready.flat_fielded)
-    view = slit_view.seen(ready, pixels, slit_steps.steps(settings, target))
+    view = slit_view.seen(ready, pixels, slit_steps.steps(settings, target, arm))
     slit_steps.tell(view)
     images = slit_steps.images_of(view, 1, inputs.flat.lamp, slit_steps.extraction(settings), arm)
     return _Seen(view, images)

@@ -65,17 +65,11 @@ class Inputs:
         Product(
             "RECTIFIED_ORDERS", "_RECTIFIED.fits", "", "ECHELLE,SLIT", "an image for each order"
         ),
-        Product(
-            "RECTIFIED_MERGED",
-            "_MERGED2D.fits",
-            "SCI_SLIT_MERGE2D",
-            "ECHELLE,SLIT",
-            "all orders as one image, if a master flat is given",
-        ),
+        rectified_steps.merged_product("ECHELLE,SLIT"),
     ),
     plots=(
         Plot("RECTIFIED_QUICKLOOK", "_RECTIFIED_quicklook.pdf", "the images of the orders"),
-        Plot("MERGED2D_QUICKLOOK", "_MERGED2D_quicklook.pdf", "the image of all orders"),
+        rectified_steps.MERGED_PLOT,
     ),
     metrics=METRICS,
     type_codes={},

@@ -141,7 +141,7 @@ def _telescope(exposure: Exposure, air: Atmosphere) -> Cards:
             ("ESO SEQ CUMOFF X", exposure.slit_offset, "[arcsec] across the slit"),
             ("ESO SEQ CUMOFF Y", exposure.nod, "[arcsec] along the slit"),
         ]
-    if exposure.dpr[2].endswith("MAPPING"):  # the slit lies north to south
+    if exposure.template.endswith("Mapping"):  # the slit lies north to south
         cards += [
             ("ESO SEQ CUMOFF RA", exposure.slit_offset, "[arcsec]"),
             ("ESO SEQ CUMOFF DEC", 0.0, "[arcsec]"),

@@ -7,7 +7,8 @@ from scipy.optimize import brentq
 
 from soxspipe.errors import SettingsError
 from soxspipe.simulator.detector import READOUT
-from soxspipe.simulator.exposure import Light, Night, illuminate
+from soxspipe.simulator.exposure import Night, illuminate
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.plan import Exposure
 
 #: Half width, arcsec or px, of what is summed around a star; an extended object takes the whole slit.

@@ -12,9 +12,10 @@ from soxspipe.instrument.arms import Binning
 from soxspipe.simulator import truth, truth_on_sky, truth_whole
 from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import CosmicRays
-from soxspipe.simulator.exposure import Light, Night, illuminate, take
+from soxspipe.simulator.exposure import Night, illuminate, take
 from soxspipe.simulator.headers import raw_header
 from soxspipe.simulator.ideal import as_bright_as_told
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.observation import USUAL, Observation
 from soxspipe.simulator.partners import partners
 from soxspipe.simulator.plan import EXTRA_GROUPS, GROUPS, Exposure, night_plan

@@ -28,7 +28,7 @@ _TECHNIQUES = {
     "nod": "NODDING",
     "offset": "OFFSET",
     "generic": "OFFSET",
-    "mapping": "MAPPING",
+    "mapping": "OFFSET",  # no technique of its own is documented: the template's name tells
 }
 #: Offsets (RA, DEC) of empty sky, arcsec, taken in turn.
 _SKY_POSITIONS = {

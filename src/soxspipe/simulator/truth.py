@@ -12,8 +12,9 @@ from astropy.io import fits
 
 from soxspipe.simulator import scene
 from soxspipe.simulator.detector import READOUT
-from soxspipe.simulator.exposure import Light, Night
+from soxspipe.simulator.exposure import Night
 from soxspipe.simulator.ideal import binning_factors, to_binned
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.render import OrderPath
 

@@ -11,7 +11,8 @@ from astropy.io import fits
 
 from soxspipe.simulator import ideal, scene
 from soxspipe.simulator.detector import CosmicRays
-from soxspipe.simulator.exposure import Light, Night
+from soxspipe.simulator.exposure import Night
+from soxspipe.simulator.light import Light
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.throughput import efficiency
 from soxspipe.simulator.truth import Columns, stacked, table
@@ -50,7 +51,7 @@ def write_spectra(folder: Path, taken: Taken) -> None:
     night = taken.night
     hdus: list[fits.hdu.base.ExtensionHDU] = [fits.PrimaryHDU()]
     for number in range(len(taken.light.objects)):
-        parts = [_spectrum_of(taken, number, order) for order in night.arm.orders]
+        parts = [spectrum_of(taken, number, order) for order in night.arm.orders]
         name = "SPECTRUM" if number == 0 else f"SPECTRUM{number + 1}"
         hdus.append(table(stacked(parts), _UNITS, name))
         _describe(hdus[-1].header, taken, number)
@@ -78,7 +79,7 @@ def _describe(header: fits.Header, taken: Taken, number: int) -> None:
         header["PAIRED"] = (taken.paired, "F: the partner belongs to another")
 
 
-def _snr(taken: Taken, number: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+def best_snr(taken: Taken, number: int, order: int) -> tuple[np.ndarray, np.ndarray]:
     """(n,) best S/N of the binned columns: of the exposure alone, and of its difference with the
     partner, scaled to the same exposure time (NaN without one).
     """
@@ -96,7 +97,8 @@ def _snr(taken: Taken, number: int, order: int) -> tuple[np.ndarray, np.ndarray]
     return alone, ideal.column_snr(night, signal, both, rows)
 
 
-def _spectrum_of(taken: Taken, number: int, order: int) -> Columns:
+def spectrum_of(taken: Taken, number: int, order: int) -> Columns:
+    """The true spectrum of an object (counted from 0) in one order, column by column of the table."""
     night, light = taken.night, taken.light
     path, star = night.paths[order], light.objects[number].orders[order]
     factor, _ = ideal.binning_factors(night)
@@ -120,7 +122,7 @@ def _spectrum_of(taken: Taken, number: int, order: int) -> Columns:
     place = x if night.optics.along_x else y
     alone, difference = (
         np.interp(place, np.arange(snr.size), snr).astype("f4")
-        for snr in _snr(taken, number, order)
+        for snr in best_snr(taken, number, order)
     )
     return {
         "order": np.full(wavelength.size, order, dtype="i4"),

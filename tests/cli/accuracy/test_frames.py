@@ -23,7 +23,9 @@ def made_up():
     light = 300.0 * np.exp(-0.5 * ((y - 30.0) / 2.0) ** 2)
     orders = np.where((y > 4) & (y < 55), 10, 0)
     noise = np.sqrt(sky + light + 50.0)
-    return Scene(sky, light, noise, orders, np.zeros(SHAPE), np.ones(SHAPE, dtype=bool))
+    return Scene(
+        sky, light, np.full(SHAPE, 5.0), noise, orders, np.zeros(SHAPE), np.ones(SHAPE, dtype=bool)
+    )
 
 
 def truth_like(orders=(10,), **more):
@@ -42,20 +44,22 @@ def test_lines_and_what_is_between_them_are_told_apart():
     assert between[inside & (np.indices(SHAPE)[1] % 40 < 10)].all()
 
 
+@pytest.mark.parametrize("scattered", [0.0, 5.0])
 @pytest.mark.parametrize(("bias", "noise"), [(0.0, 1.0), (0.3, 1.0), (0.0, 1.4)])
-def test_what_a_sky_model_does_wrong_is_measured(bias, noise):
+def test_what_a_sky_model_does_wrong_is_measured(bias, noise, scattered):
     light = made_up()
     lines, between = line_masks(truth_like(), light.sky, light.noise, light.orders)
     draw = np.random.default_rng(3).normal(size=SHAPE)
     wrong = np.where(lines, bias, 0.0) * light.noise
-    model = light.sky + wrong
-    data = light.sky + light.light + noise * light.noise * draw
+    model = light.sky + scattered + wrong
+    data = light.sky + scattered + light.light + noise * light.noise * draw
     frame = Frame(data - model, light.noise**2, np.zeros(SHAPE))
     found = compare_sky(frame, model, light, lines, between)
     assert found["sky model, median error in lines [sigma]"] == pytest.approx(bias, abs=0.01)
     assert found["sky model, median error between lines [sigma]"] == pytest.approx(0.0, abs=0.01)
     assert found["sky residual over noise, in lines"] == pytest.approx(noise, rel=0.04)
     assert found["sky residual over noise, between lines"] == pytest.approx(noise, rel=0.04)
+    assert found["error over noise of the raw frame, in lines"] == pytest.approx(1.0)
 
 
 def test_flagged_and_hit_pixels_say_nothing_about_the_sky():

@@ -147,6 +147,15 @@ def test_the_truth_in_other_bins_is_the_same_truth(tmp_path):
     assert found["extracted / true, median"].value == pytest.approx(1, abs=0.003)
 
 
+def test_the_upper_limits_of_an_empty_slit_are_judged_by_their_errors(tmp_path):
+    path, truth = spectrum_files(tmp_path, flux=0.0)
+    found = figures_of(path, truth)
+    assert found["reduced chi2"].value == pytest.approx(1.0, abs=0.06)
+    assert np.isnan(found["extracted / true, median"].value)
+    product = SimpleNamespace(name="science", truth=known(truth))
+    assert list(special_figures("NIR", product, compare_spectrum(path, known(truth)))) == []
+
+
 # ------------------------------------------------------------------------------------ workspace
 
 

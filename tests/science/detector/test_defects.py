@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
-from soxspipe.science.detector.defects import cosmic_rays, deviating, stands_out
-from tests.maths.truth import pixel_gaussian
+from soxspipe.science.detector.defects import deviating
 
 SHAPE = (300, 320)
 
@@ -111,72 +109,3 @@ def test_saturated_pixels_are_hot_as_well():
 def test_without_rounds_nothing_is_flagged():
     frame = plus(noise_frame(np.random.default_rng(4)), np.eye(*SHAPE) * 1e4)
     assert deviating(frame, sigma=5, rounds=0, flag=PixelFlag.HOT) is frame
-
-
-@pytest.fixture(scope="module")
-def observed():
-    """A frame with sky lines and a sharp trace, its model, and cosmic rays in it."""
-    rng = np.random.default_rng(5)
-    model = np.full(SHAPE, 20.0)
-    for column in range(10, 320, 30):
-        model += 2000 * pixel_gaussian(320, column + 0.3, 0.8)
-    model += 8000 * pixel_gaussian(300, 150.2, 0.9)[:, None]
-    hits = np.zeros(SHAPE)
-    for _ in range(60):
-        y, x = rng.integers(5, 295), rng.integers(5, 315)
-        for step in range(rng.integers(1, 5)):
-            hits[y + step // 2, x + step] = rng.uniform(800, 5000)
-    return plus(noise_frame(rng, model), hits), model, hits > 0
-
-
-def find(frame, model):
-    found = cosmic_rays(frame, model, frame.variance, sigma=6.0, rounds=3)
-    return flagged(found, PixelFlag.COSMIC_RAY)
-
-
-def test_cosmic_rays_are_found_and_trace_and_lines_are_not(observed):
-    frame, model, hits = observed
-    clear = hits & (model < 1000)  # elsewhere photon noise may hide them
-    found = find(frame, model)
-    assert found[clear].mean() > 0.98
-    near = ndimage.binary_dilation(hits, np.ones((3, 3)))
-    assert not (found & ~near).any()
-    assert (found & near & ~hits).sum() < 0.2 * hits.sum()
-
-
-def test_without_a_hit_nothing_is_found(observed):
-    _, model, _ = observed
-    for seed in range(3):
-        clean = noise_frame(np.random.default_rng(seed), model)
-        assert find(clean, model).sum() <= 1
-
-
-def test_it_is_the_model_that_lets_hits_on_lines_and_trace_be_seen(observed):
-    _, model, _ = observed
-    rng = np.random.default_rng(7)
-    hits = (rng.random(SHAPE) < 0.01) & (model > 300)
-    frame = plus(noise_frame(rng, model), hits * 12 * np.sqrt(model + 16))
-    seen, blind = find(frame, model)[hits].mean(), find(frame, np.zeros(SHAPE))[hits].mean()
-    assert seen > 0.9
-    assert blind < 0.5
-
-
-def test_bad_pixels_are_no_cosmic_rays():
-    rng = np.random.default_rng(6)
-    flags = np.zeros(SHAPE)
-    flags[100, 100], flags[50, 60] = PixelFlag.HOT, PixelFlag.NO_FLAT
-    data = noise_frame(rng).data.copy()
-    data[100, 100], data[50, 60] = 5000, 5000
-    frame = Frame(data, np.full(SHAPE, 16.0), flags)
-    found = cosmic_rays(frame, np.zeros(SHAPE), frame.variance, sigma=6.0)
-    assert found.flags[100, 100] == PixelFlag.HOT
-    assert found.flags[50, 60] == PixelFlag.NO_FLAT | PixelFlag.COSMIC_RAY
-
-
-def test_what_touches_a_hit_is_taken_at_half_the_limit():
-    excess = np.zeros((7, 9))
-    excess[3, 3] = 10
-    excess[4, 4], excess[2, 2] = 4, 2  # touching: above and below half the limit
-    excess[3, 6] = 4  # apart
-    assert np.argwhere(stands_out(excess, sigma=6.0)).tolist() == [[3, 3], [4, 4]]
-    assert not stands_out(excess, sigma=11.0).any()

@@ -129,28 +129,42 @@ def test_errors_of_sums_are_true(orders):
 
 def test_two_exposures_are_brought_together(orders):
     """A star at -2 and at +2 arcsec, as after nodding: one star, with half of the variance."""
-    parts, one = [], []
+    parts, single = [], []
     for position in (-2.0, 2.0):
         light = {n: seen(p, continuum, gaussian_share(p, position, 1.0)) for n, p in orders.items()}
         constant = {n: np.full(len(v), 9.0) for n, v in light.items()}
         found = parts_of(orders, light, constant, slit_offset=-position)
         parts += found
-        one = one or found
-    merged, alone = merge_images(parts), merge_images(one)
+        single.append(merge_images(found))
+    merged = merge_images(parts)
     rows = np.abs(merged.slit) < 2.0
     column = np.argmin(np.abs(merged.wavelength - 1040.0))
     profile = merged.flux[rows, column]
     assert (profile * merged.slit[rows]).sum() / profile.sum() == pytest.approx(0.0, abs=0.03)
     truth = continuum(1040.0) * 0.06 * best_blaze(orders, np.array([1040.0]))[0]
     assert profile.sum() == pytest.approx(truth, rel=5e-3)
-    # single bins differ, since pixels lie otherwise in them
     noise = []
-    for image in (alone, merged):
+    for image in (*single, merged):
         weights = np.zeros(image.grid.shape)
         weights[np.ix_(np.abs(image.slit) < 2.0, np.abs(image.wavelength - 1040.0) < 3.0)] = 1.0
         covariance = image.covariance(weights)
         noise.append(covariance[0].sum() + 2.0 * covariance[1:].sum())
-    assert noise[1] == pytest.approx(0.5 * noise[0], rel=0.03)
+    assert noise[2] == pytest.approx(0.25 * (noise[0] + noise[1]), rel=0.02)
+
+
+def test_a_change_of_seeing_loses_no_light(orders):
+    """A bright star, sharp in one exposure and blurred in the other, with photon noise."""
+    bright = {1: orders[1]}
+    parts = []
+    for fwhm in (0.7, 1.8):
+        share = gaussian_share(orders[1], 0.4, fwhm)
+        light = {1: seen(orders[1], continuum, 100.0 * share)}
+        parts += parts_of(bright, light, {1: light[1] + 9.0})
+    merged = merge_images(parts)
+    total = np.nansum(merged.flux, axis=0)
+    truth = 100.0 * continuum(merged.wavelength) * 0.06 * best_blaze(bright, merged.wavelength)
+    middle = slice(150, -150)
+    assert total[middle] / truth[middle] == pytest.approx(np.ones_like(truth)[middle], rel=5e-3)
 
 
 def test_a_flagged_bin_counts_only_where_nothing_is_better(orders):

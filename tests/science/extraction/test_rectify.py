@@ -187,3 +187,24 @@ def test_a_slit_offset_moves_the_image(curved):
     there = rectify(curved, values, **GRID, slit_offset=8 * 0.25)
     assert there.grid.slit_first == here.grid.slit_first + 8
     assert np.allclose(here.flux, there.flux, rtol=1e-5, equal_nan=True)
+
+
+def test_correlation_coefficients_are_those_of_the_noise(curved):
+    rng = np.random.default_rng(8)
+    flags, one = np.zeros(len(curved.index), dtype="u2"), np.ones(len(curved.index))
+    images = [
+        rectify(curved, Values(rng.normal(0.0, 1.0, len(one)), one, flags), **GRID)
+        for _ in range(30)
+    ]
+    flux = np.array([image.flux for image in images])[:, 6:40, 60:400].astype("f8")
+    error = images[0].error[6:40, 60:400].astype("f8")
+    table = images[0].correlation[3:-3].mean(axis=0)
+    middle = table.shape[1] // 2
+    for k, lag in ((0, 1), (1, 0), (1, 1), (1, -1), (2, 0)):
+        here = np.s_[..., max(0, -lag) : 34 - max(0, lag), : 340 - k]
+        there = np.s_[..., max(0, lag) : 34 - max(0, -lag), k:]
+        # sums are to be right: noisy bins count as much as their noise
+        seen = np.mean(flux[here] * flux[there]) / np.mean(error[here] * error[there])
+        assert seen == pytest.approx(table[k, middle + lag], abs=0.015)
+    # lines are tilted: the two diagonals differ
+    assert abs(table[1, middle + 1] - table[1, middle - 1]) > 0.02

@@ -1,10 +1,13 @@
 """Objects are found in a rectified image where they are, wherever rows and cells lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from soxspipe.datamodel.frame import PixelFlag
 from soxspipe.datamodel.rectified import Grid, RectifiedImage
+from soxspipe.errors import DataError
 from soxspipe.science.extraction import objects
 from soxspipe.science.extraction.slit_cells import slit_cells
 
@@ -58,3 +61,10 @@ def test_stretches_without_data_count_nothing():
     cells, found = found_in(holed)
     assert len(found) == 1
     assert np.isinf(cells[1].error[5:7]).all()
+
+
+def test_an_image_without_a_good_bin_is_refused():
+    image = an_image(0.0, n=100)
+    hit = replace(image, flags=image.flags | np.uint16(PixelFlag.COSMIC_RAY))
+    with pytest.raises(DataError, match="no good bin"):
+        slit_cells(hit, chunks=4)

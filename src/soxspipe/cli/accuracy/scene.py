@@ -16,8 +16,8 @@ _BLOCK = 32
 class Scene:
     """One exposure; arrays (ny, nx).
 
-    sky, light  electrons of the sky and of the objects, after division by a flat; what is scattered is
-                part of `sky`: no model can tell them apart
+    sky, light, scattered  electrons of the sky, of the objects, and what is scattered of both, after
+                division by a flat
     noise       electrons, expected scatter of a pixel after division by a flat
     orders      order of each pixel at least two pixels inside the slit's ends, else 0
     hits        electrons of cosmic rays
@@ -26,6 +26,7 @@ class Scene:
 
     sky: np.ndarray
     light: np.ndarray
+    scattered: np.ndarray
     noise: np.ndarray
     orders: np.ndarray
     hits: np.ndarray
@@ -53,8 +54,9 @@ def scene(truth: Truth, raw: str) -> Scene | None:
     electrons = (sky + light + scattered) * truth.response + truth.dark * seconds
     gain = wide / np.maximum(truth.response, 1e-3)
     return Scene(
-        (sky + scattered) * wide,
+        sky * wide,
         light * wide,
+        scattered * wide,
         np.sqrt(truth.variance(electrons)) * gain,
         orders,
         hits,

@@ -55,19 +55,38 @@ def compare_sky(
     lines: np.ndarray,
     between: np.ndarray,
 ) -> dict[str, float]:
-    """Scatter of what is left of the sky over the expected noise, and the model's error in units of it.
+    """Scatter of what is left of the sky over the expected noise, and the model's own error in units of
+    the noise of the raw frame.
 
-    Pixels of objects, flagged, hit or defective ones are left out. Noise is that of the truth.
+    Expected is the noise of the raw frame and, the same in every pixel, what the told variance has more
+    than that between the lines: calibrations have noise. Pixels of objects, flagged, hit or defective
+    ones are left out.
     """
     seen = (subtracted.flags == 0) & (light.hits == 0) & light.healthy & (light.orders > 0)
-    seen &= light.light < _DARK * light.noise
-    left = (subtracted.data - light.light) / light.noise
-    wrong = (model - light.sky) / light.noise
+    seen &= (light.light < _DARK * light.noise) & (subtracted.variance > 0)
+    left = subtracted.data - light.light
+    sky = light.sky + scattered_left(model + left, light, between & seen) * light.scattered
+    quiet = between & seen
+    more = np.median((subtracted.variance - light.noise**2)[quiet]) if quiet.any() else 0.0
     values = {}
     for name, where in (("in lines", lines & seen), ("between lines", between & seen)):
         if np.count_nonzero(where) < _ENOUGH:
             continue
-        values[f"sky residual over noise, {name}"] = spread(left[where])
-        values[f"sky model, median error {name} [sigma]"] = float(np.median(wrong[where]))
-        values[f"sky model, scatter {name} [sigma]"] = spread(wrong[where])
+        error, noise = np.sqrt(subtracted.variance[where]), light.noise[where]
+        expected = np.sqrt(noise**2 + max(float(more), 0.0))
+        wrong = (model - sky)[where] / noise
+        values[f"sky residual over noise, {name}"] = spread(left[where] / expected)
+        values[f"error over noise of the raw frame, {name}"] = float(np.median(error / noise))
+        values[f"sky model, median error {name} [sigma]"] = float(np.median(wrong))
+        values[f"sky model, scatter {name} [sigma]"] = spread(wrong)
     return values
+
+
+def scattered_left(data: np.ndarray, light: Scene, where: np.ndarray) -> float:
+    """1 if the light that is scattered is still in the frame, 0 if the recipe has taken it out: what is
+    nearer to the data, object subtracted, in the pixels `where`.
+    """
+    if not where.any():
+        return 1.0
+    excess = float(np.mean((data - light.sky)[where]))
+    return float(excess > 0.5 * float(np.mean(light.scattered[where])))

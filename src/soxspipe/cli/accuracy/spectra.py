@@ -132,7 +132,7 @@ def special_figures(arm: str, found: Found, compared: Compared) -> Iterator[Figu
     ratio, _ = weighted_ratio(compared.flux, compared.true, compared.error**2)
     if found.truth.extent > 0.0:
         yield figure(arm, found.name, "flux lost, extended object", 1.0 - ratio)
-    elif np.median(compared.ideal_snr) < _FAINT:
+    elif np.isfinite(ratio) and np.median(compared.ideal_snr) < _FAINT:
         yield figure(arm, found.name, "flux bias, faint object", ratio - 1.0)
 
 

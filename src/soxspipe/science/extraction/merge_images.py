@@ -1,7 +1,9 @@
 """Join the rectified orders of an arm, and of several exposures, into one image.
 
-Bins of all parts coincide, so nothing is resampled again: a bin is the mean of what its parts hold, with
-inverse-variance weights, on the scale of the order with the highest throughput at its wavelength.
+Bins of all parts coincide, so nothing is resampled again: a bin is the mean of what its parts hold, on
+the scale of the order with the highest throughput at its wavelength. Weights are inverse variances, of
+the mean variance over the slit: with those of single bins, the exposure in which the object is sharper
+would count less in its core and more in its wings, and light be lost.
 """
 
 from collections.abc import Sequence
@@ -107,16 +109,17 @@ class _Sums:
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self.good, self.known = np.zeros((4, *grid.shape)), np.zeros((4, *grid.shape))
+        self.good, self.known = np.zeros((5, *grid.shape)), np.zeros((5, *grid.shape))
         self.flags = np.zeros(grid.shape, dtype="u2")
 
     def add(self, part: ImagePart) -> None:
-        """Add one part; weights are inverse variances on the scale of the result."""
+        """Add one part."""
         at = place(self.grid, part.image.grid)
         for total, use in ((self.good, True), (self.known, False)):
-            weight, values = self.weighed(part, good=use)
+            weight, values, variance = self.weighed(part, good=use)
             total[0][at] += weight
             total[1][at] += weight * values
+            total[4][at] += weight**2 * variance
             if part.image.sky is not None:
                 sky = np.nan_to_num(part.image.sky) / _safe(part.throughput)
                 total[2][at] += weight * sky
@@ -126,14 +129,18 @@ class _Sums:
         self.flags[at] |= np.where(weight > 0, part.image.flags, 0).astype("u2")
 
     @staticmethod
-    def weighed(part: ImagePart, *, good: bool) -> tuple[np.ndarray, np.ndarray]:
-        """(m, n) weights, 0 where the part does not count, and values on the scale of the result."""
+    def weighed(part: ImagePart, *, good: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(m, n) weights, 0 where the part does not count, values and variances on the scale of the
+        result; the weight is the same in all bins of a wavelength that count.
+        """
         image, scale = part.image, _safe(part.throughput)
         use = np.isfinite(image.flux) & (image.error > 0) & (part.throughput > 0)
         if good:
             use &= (image.flags & UNUSABLE) == 0
-        weight = np.where(use, scale**2 / np.where(use, image.variance, 1.0), 0.0)
-        return weight, np.where(use, image.flux / scale, 0.0)
+        variance = np.where(use, image.variance / scale**2, 0.0)
+        mean = variance.sum(axis=0) / np.maximum(use.sum(axis=0), 1)
+        weight = np.where(use, 1.0 / np.where(mean > 0, mean, 1.0), 0.0)
+        return weight, np.where(use, image.flux / scale, 0.0), variance
 
     @property
     def some(self) -> np.ndarray:
@@ -141,21 +148,21 @@ class _Sums:
         return self.good[0] > 0
 
     @property
-    def weight(self) -> np.ndarray:
-        """(m, n) weights that count."""
-        return np.where(self.some, self.good[0], self.known[0])
+    def noise(self) -> np.ndarray:
+        """(m, n) variances times squared weights, of what counts."""
+        return np.where(self.some, self.good[4], self.known[4])
 
     def result(self) -> tuple[np.ndarray, ...]:
         """Flux, error, sky, its error, and flags."""
-        weight, flux, sky, shared = (
+        weight, flux, sky, shared, noise = (
             np.where(self.some, g, k) for g, k in zip(self.good, self.known, strict=True)
         )
         known = weight > 0
         safe = np.where(known, weight, 1.0)
         flags = np.where(self.some, self.flags & ~UNUSABLE, self.flags)
         flags = np.where(known, flags, int(PixelFlag.NOTHING_LEFT)).astype("u2")
-        values = (flux / safe, 1.0 / np.sqrt(safe), sky / safe, np.sqrt(shared) / safe)
-        return (*(np.where(known, v, np.nan) for v in values), flags)
+        values = (flux, np.sqrt(noise), sky, np.sqrt(shared))
+        return (*(np.where(known, v / safe, np.nan) for v in values), flags)
 
 
 def _safe(throughput: np.ndarray) -> np.ndarray:
@@ -169,14 +176,12 @@ def _correlation(parts: Sequence[ImagePart], sums: _Sums) -> np.ndarray:
     chunk = sums.grid.chunks
     total = np.zeros((int(chunk[-1]) + 1, lags, width))
     brought = np.zeros(len(total))
-    some, weight = sums.some, sums.weight
+    some, noise = sums.some, sums.noise
     for part, table in zip(parts, tables, strict=True):
         at = place(sums.grid, part.image.grid)
-        own = np.where(
-            some[at], sums.weighed(part, good=True)[0], sums.weighed(part, good=False)[0]
-        )
-        # squared weight over the total, times the variance, is the weight: own**2 / own
-        share = (own / np.where(weight[at] > 0, weight[at], 1.0)).sum(axis=0)
+        brings = [sums.weighed(part, good=good) for good in (True, False)]
+        own = np.where(some[at], *(weight**2 * variance for weight, _, variance in brings))
+        share = (own / np.where(noise[at] > 0, noise[at], 1.0)).sum(axis=0)
         first = int(chunk[at[1]][0])
         sizes = np.bincount(part.image.grid.chunks, share, len(table))
         edge = (width - table.shape[2]) // 2

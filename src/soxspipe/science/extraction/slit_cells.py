@@ -6,6 +6,7 @@ import numpy as np
 
 from soxspipe.datamodel.frame import UNUSABLE
 from soxspipe.datamodel.rectified import RectifiedImage
+from soxspipe.errors import DataError
 from soxspipe.science.extraction.objects import CELL, Cells
 
 #: Bins of a chunk, and part of the bins of a row, that must be known for them to count.
@@ -17,9 +18,17 @@ def slit_cells(image: RectifiedImage, *, chunks: int) -> Cells:
 
     Rows of the image stand still, so their light is interpolated to the cells: sorted into them, as
     pixels of oblique orders are, it would be displaced by up to half a cell.
+
+    Raises
+    ------
+    DataError : the image holds no good bin.
     """
     good = np.isfinite(image.flux) & ((image.flags & UNUSABLE) == 0) & (image.error > 0)
     filled = good.mean(axis=1)
+    if not good.any():
+        raise DataError(
+            "the image holds no good bin", hint="look at the flags of the frame it was made of"
+        )
     rows = np.flatnonzero(filled > _FILLED * filled.max())
     data = np.where(good, image.flux, np.nan)[rows[0] : rows[-1] + 1]
     noise = np.where(good, image.variance, np.nan)[rows[0] : rows[-1] + 1]
