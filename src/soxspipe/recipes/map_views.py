@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from soxspipe.datamodel.frame import UNUSABLE, Frame
+from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
 from soxspipe.datamodel.rectified import RectifiedImage, RectifiedSpectrum
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.errors import DataError, SoxspipeError
@@ -17,10 +17,8 @@ from soxspipe.recipes import (
     rectified_steps,
     slit_frame,
     slit_metrics,
-    slit_object,
     slit_orders,
     slit_rectified,
-    slit_sources,
     slit_steps,
     slit_view,
 )
@@ -30,7 +28,7 @@ from soxspipe.recipes.recipe import RawFrame
 from soxspipe.recipes.slit_frame import Pointing
 from soxspipe.recipes.slit_merge import Image
 from soxspipe.recipes.slit_pairs import Setting
-from soxspipe.recipes.slit_view import HIT, View
+from soxspipe.recipes.slit_view import View
 
 log = logging.getLogger(__name__)
 
@@ -194,23 +192,19 @@ def against_sky(on: Pointing, off: Pointing, run: Run, steps: slit_view.Steps) -
     object, and what the sky changed in between stays in it.
     """
     setting = run.setting
-    ready = slit_frame.flat_fielded(slit_frame.difference(on, off), setting.flat)
     alone = slit_frame.flat_fielded(_at(off, on), setting.flat)
     empty = replace(steps, search=replace(steps.search, given=(), expected=None))
     sky = slit_view.seen(alone, setting.pixels, empty)
-    noise = 1.0 / on.exposures + _times(on, off) / off.exposures
-    orders = slit_orders.with_pedestal(
-        ready, slit_orders.listed(ready, setting.pixels), sky.orders, scale=noise
-    )
-    search, degree = steps.search, steps.profile_degree
-    objects = slit_sources.look(orders, search)
-    objects = slit_object.model_sources(orders, objects, degree=degree)
-    ready, orders = slit_object.reject_cosmics(
-        ready, orders, objects, sigma=steps.lacosmic, clip=HIT, both_signs=True
-    )
-    objects = slit_sources.look(orders, search)
-    objects = slit_object.model_sources(orders, objects, degree=degree)
-    return View("", ready, orders, objects, sky.sky)
+    ready = slit_frame.flat_fielded(slit_frame.difference(on, off), setting.flat)
+    hit = sky.ready.frame.flags & np.uint16(PixelFlag.COSMIC_RAY)
+    frame = replace(ready.frame, flags=ready.frame.flags | hit)
+    # the photons of both skies are gone, their noise is not
+    share = 1.0 / on.exposures + _times(on, off) / off.exposures
+    light = np.maximum(slit_orders.sky_image(sky.orders, frame.shape), 0.0)
+    base = ready.noise.base + np.float32(share) * light * ready.noise.response
+    ready = replace(ready, frame=frame, noise=replace(ready.noise, base=base))
+    none = replace(steps, sky=replace(steps.sky, subtract=False))
+    return replace(slit_view.seen(ready, setting.pixels, none), sky=sky.sky)
 
 
 def _times(on: Pointing, off: Pointing) -> float:

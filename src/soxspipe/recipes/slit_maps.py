@@ -79,7 +79,7 @@ def reduce(
         how=slit_steps.detrending(inputs, settings, arm),
         flat=flat,
         pixels=slit_orders.order_pixels(inputs.pixel_map, arm, flat_fielded=flat is not None),
-        steps=slit_steps.steps(settings, frames),
+        steps=slit_steps.steps(settings, frames, arm),
         keep=settings.save_single_frame_extractions,
     )
     run = Run(frames, shots, setting, inputs.flat.lamp, settings, arm)
