@@ -113,11 +113,14 @@ def _light(panel: "Axes", table: Table) -> None:
     """Electrons of the extracted spectra by position."""
     number, flux = np.asarray(table["position"]), np.asarray(table["flux"])
     found = np.asarray(table["found"], dtype=bool)
-    panel.errorbar(number, flux, np.asarray(table["flux_error"]), color=style.GREY, lw=0.6)
+    known = np.abs(flux[np.isfinite(flux)])
+    power = int(np.log10(max(float(known.max(initial=1.0)), 1.0)) // 3) * 3
+    flux, error = flux / 10.0**power, np.asarray(table["flux_error"]) / 10.0**power
+    panel.errorbar(number, flux, error, color=style.GREY, lw=0.6)
     panel.plot(number[found], flux[found], "o", color=style.BLUE, ms=4, label="found")
     panel.plot(number[~found], flux[~found], "x", color=style.RED, ms=4, label="not found")
     panel.axhline(0.0, color=style.DARK, lw=0.4)
-    panel.set(xlabel="position", ylabel="electrons in the arm")
+    panel.set(xlabel="position", ylabel=f"electrons in the arm, 1e{power}")
     panel.set_title("light of the extracted spectra")
     panel.locator_params("x", integer=True)
     panel.legend(loc="best")

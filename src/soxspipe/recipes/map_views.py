@@ -225,17 +225,17 @@ def _seen(run: Run, place: Place, image: Image) -> Seen:
     how, scale = slit_steps.extraction(run.settings), slit_steps.scale_of(run.settings, run.arm)
     native, merged = slit_steps.spectrum_of([image], run.lamp, how, run.arm, scale)
     _, flattened = slit_rectified.rectified([image], run.lamp, run.settings, run.arm)
-    source = image.source
-    trace = source.trace
+    source, found = image.source, image.source.found
+    trace = slit_metrics.trace_table(native, source)
     return Seen(
         place=place,
-        found=source.found is not None,
-        position=float(trace.at(np.array([np.mean(trace.domain)]))[0]),
-        fwhm=source.fwhm if source.found is not None else float("nan"),
+        found=found is not None,
+        position=float(np.median(trace["slit_position"])),
+        fwhm=source.fwhm if found is not None else float("nan"),
         seconds=image.view.ready.seconds,
         native=native,
         merged=merged,
-        trace=slit_metrics.trace_table(native, source),
+        trace=trace,
         image=flattened,
         shifted=_shifted(run, place, image, flattened),
         frame=slit_steps.without_sky(image.view) if run.setting.keep else None,

@@ -108,7 +108,7 @@ def _tell_layout(
 
 def _cube(run: Run, layout: Layout, seen: Sequence[Seen], width: float) -> Cube | None:
     """The cube, None if the positions do not tile the sky."""
-    rows = map_places.rows([s.place for s in seen], width=width)
+    rows = map_places.rows(layout.places, width=width)
     if rows is None:
         log.warning(
             "there is no cube: the positions are at one place across the slit, or farther apart than"
@@ -117,7 +117,8 @@ def _cube(run: Run, layout: Layout, seen: Sequence[Seen], width: float) -> Cube 
         )
         return None
     _tell_rows(rows)
-    layers = [Layer(s.shifted, row, s.seconds) for s, row in zip(seen, rows.index, strict=True)]
+    of = {p.number: row for p, row in zip(layout.places, rows.index, strict=True)}
+    layers = [Layer(s.shifted, of[s.place.number], s.seconds) for s in seen]
     cube = cubes.build(
         layers,
         number=rows.number,
