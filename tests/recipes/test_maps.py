@@ -104,7 +104,8 @@ def test_positions(galaxy):
     assert list(table["exptime"]) == list(TIMES)
     assert table["files"][2] == "SOXS.3.fits, SOXS.9.fits"
     assert table["found"].all()
-    assert np.allclose(table["slit_position"], PLACE, atol=0.05)
+    # the orders are not tilted: all pixels of a cell lie on one side of its middle
+    assert np.allclose(table["slit_position"], PLACE, atol=0.5 * made.PIXEL)
     assert np.allclose(table["fwhm"], 2.3548 * SIGMA, rtol=0.1)
     truth = [electrons(x, s) for x, s in zip(STEPS, TIMES, strict=True)]
     share = np.asarray(table["flux"]) / truth
@@ -196,7 +197,7 @@ def test_a_raster_lies_together_along_the_slit(arm):
     result = reduced(arm, frames)
     cube, table = result.products["CUBE"], result.products["POSITIONS"]
     assert cube.flux.shape[0] == 3
-    assert np.allclose(table["slit_position"][:3] - table["slit_position"][3:], 3.0, atol=0.05)
+    assert np.allclose(table["slit_position"][:3] - table["slit_position"][3:], 3.0, atol=0.1)
     white = np.nan_to_num(cube.white)
     for row in white:
         near = np.abs(cube.grid.slit - PLACE) < 2.0

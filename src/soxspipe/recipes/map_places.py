@@ -98,8 +98,8 @@ def map_shots(infos: Sequence[ObservationInfo]) -> tuple[Shot, ...]:
 def is_wanted(infos: Sequence[ObservationInfo], exposures: Sequence[Shot]) -> bool:
     """True if the exposures are to be reduced as a map. What calls itself a map and is none is told."""
     first = infos[0]
-    named = first.dpr_tech.endswith("MAPPING")
-    if is_map("map" if named else first.template, exposures):
+    named = first.dpr_tech.endswith("MAPPING") or "map" in first.template.lower()
+    if is_map("map" if named else "", exposures):
         return True
     if named:
         what = (

@@ -1,4 +1,4 @@
-"""offset, offset_std: target and sky in different exposures, which are subtracted from each other."""
+"""offset, offset_std: target and sky in different exposures, subtracted from each other; maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,10 @@ class StandardInputs(slit_steps.DifferenceInputs):
     },
 )
 def offset_std(inputs: StandardInputs, settings: OffsetStdSettings, arm: Arm) -> Result:
-    """Extract a standard star."""
+    """Extract a standard star.
+
+    Exposures that map an area are reduced position by position, as `offset` tells.
+    """
     return _reduce(inputs, inputs.target, settings, arm)
 
 
@@ -81,7 +84,11 @@ def offset_std(inputs: StandardInputs, settings: OffsetStdSettings, arm: Arm) ->
     type_codes={FrameKind.SCIENCE_OFFSET: "OFFSET_OBJ"},
 )
 def offset(inputs: Inputs, settings: OffsetSettings, arm: Arm) -> Result:
-    """Extract a science target."""
+    """Extract a science target.
+
+    Exposures that map an area give spectra of every position, a table of the positions, and a cube where
+    they tile the sky.
+    """
     return _reduce(inputs, inputs.target, settings, arm)
 
 
