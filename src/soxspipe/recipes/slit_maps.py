@@ -96,6 +96,8 @@ def _tell_layout(
         log.warning("%s does not tell its offset: left out of the map", frames[i].info.file)
     if layout.sky:
         log.info("%d exposures far from the map are taken for sky and subtracted", len(layout.sky))
+        if len(layout.sky) < sum(len(p.members) for p in layout.places):
+            log.warning("positions share sky exposures: their noise is not independent")
     elif arm.name == "NIR" and inputs.dark is None:
         log.warning("there is no master dark: dark current stays in the sky of each position")
     if layout.source == "pattern":
