@@ -20,6 +20,7 @@ from soxspipe.recipes.slit_frame import Detrending
 from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_sources import Search, Source
 from soxspipe.recipes.slit_view import Steps, View, expected_seeing
+from soxspipe.science.detector import quiet
 from soxspipe.science.sky.sky_model import SkyOptions
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,11 @@ class DifferenceInputs:
 
 
 def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -> Detrending:
-    """What is taken off every exposure."""
+    """What is taken off every exposure. Masters are freed of their own noise first."""
     return Detrending(
         arm=arm,
-        bias=inputs.bias,
-        dark=inputs.dark,
+        bias=None if inputs.bias is None else quiet.quieter(inputs.bias),
+        dark=None if inputs.dark is None else quiet.quieter(inputs.dark),
         orders=inputs.orders,
         clip_sigma=settings.stacked_clipping_sigma,
         background=settings.background_subtraction if settings.subtract_background else None,
