@@ -1,65 +1,105 @@
 """The sky of one order, fitted to detector pixels as they were read (Kelson 2003, PASP 115, 688).
 
-Lines are tilted, so the pixels of a column sample a sky line at many sub-pixel phases. A cubic B-spline
-in the native bin coordinate models it without resampling. Knots are dense where the data show structure
-and sparse where they do not: a knot too many is noise, common to all rows, in the extracted spectrum.
+Lines are tilted, so the pixels of a column sample a sky line at many sub-pixel phases. The sky is a sum of
+lines, each with height, place and broadening, of one line spread learned from the lines themselves, and
+of a cubic B-spline in the native bin coordinate. Knots are sparse; they are added only where the data
+show what lines do not explain: every number fitted is noise, common to all rows, in the spectrum.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial import polynomial
 
 from soxspipe.datamodel.order_pixels import OrderPixels
-from soxspipe.maths import bspline
+from soxspipe.errors import DataError
 from soxspipe.maths.robust import mad_sigma
+from soxspipe.science.sky import along_slit, cells, hits, joint, knots, sky_lines
+from soxspipe.science.sky.along_slit import AlongSlit
+from soxspipe.science.sky.cells import Cells
+from soxspipe.science.sky.joint import Covariance, Model, Priors
+
+__all__ = ["OrderSky", "SkyOptions", "fit", "initial_level"]
 
 
 @dataclass(frozen=True)
 class SkyOptions:
-    """degree of the spline; coarse and fine: widest and narrowest knot spacing, bins; significance of
-    structure that asks for knots; clip: rejection limit of pixels; rounds of fitting; illumination:
-    degree of the polynomial along the slit.
+    """degree         of the continuum spline
+    coarse_points  pixels per interval of the first knots; fine_points: least pixels beside a new knot
+    significance   of structure that asks for knots
+    lines          significance above which a line is modelled; infinite: no lines
+    clip           rejection limit of pixels; rounds: most rounds of refinement
+    illumination   degree of the polynomial along the slit
+    hit_sigma, hit_rounds, hit_window  pixels left out of the first fit, see hits.far_off
+    noise_clip     residuals beyond this count as this when knots are placed
+    noise_window, noise_floor  bins, percentile: what counts as noise then, see knots.finer
     """
 
     degree: int = 3
-    coarse: float = 24.0
-    fine: float = 0.75
+    coarse_points: float = 1000.0
+    fine_points: float = 15.0
     significance: float = 3.0
-    clip: float = 5.0
-    rounds: int = 12
+    lines: float = 4.0
+    clip: float = 10.0
+    rounds: int = 25
     illumination: int = 1
+    hit_sigma: float = 4.0
+    hit_rounds: int = 15
+    hit_window: int = 35
+    noise_clip: float = 15.0
+    noise_window: float = 250.0
+    noise_floor: float = 80.0
 
 
 @dataclass(frozen=True, eq=False)
 class OrderSky:
-    """Sky of one order: spline over native bins, times a polynomial along the slit (1 at its middle).
+    """Sky of one order.
 
-    used      (n,) pixels that took part, as listed in OrderPixels
-    converged False if the fit had to stay with its coarse knots
+    model      sky in the middle of the slit; along: how it changes along the slit
+    covariance of the fit; cells: the data it was fitted to
+    used       (n,) pixels that took part, as listed in OrderPixels
+    converged  False if the fit had to stay with a simpler model than the data ask for
     """
 
-    spline: bspline.Spline
-    illumination: np.ndarray
+    model: Model
+    along: AlongSlit
+    covariance: Covariance
+    cells: Cells
     used: np.ndarray
     converged: bool
 
+    @property
+    def illumination(self) -> np.ndarray:
+        """Polynomial along the slit (arcsec), 1 at its middle."""
+        return self.along.illumination
+
     def at(self, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
         """Sky electrons per pixel at native bin and slit position."""
-        return self.spline(bins) * polynomial.polyval(slit, self.illumination)
+        return self.along.at(self.model, bins, slit)
+
+    def variance(self, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
+        """(n,) electrons squared: variance of the model at native bin and slit position."""
+        x = np.arange(self.model.low, self.model.high + 0.25, 0.25)
+        here = np.interp(self.along.moved(bins, slit, self.model), x, self.covariance.variance(x))
+        return np.asarray(here * self.along.factor(slit) ** 2)
+
+    def reach(self, bins: np.ndarray) -> np.ndarray:
+        """(n,) native bins over which the model's error is common.
+
+        The fit smooths: its variance is that of a bin's mean over the number of bins that share an error.
+        """
+        n = int(np.ceil(self.model.high - self.model.low))
+        at = np.clip((self.cells.x - self.model.low).astype("i8"), 0, n - 1)
+        per_bin = np.bincount(at, self.cells.weight, n)
+        x = self.model.low + 0.5 + np.arange(n)
+        share = self.covariance.variance(x) * per_bin
+        most = float(np.diff(self.model.breaks).max())
+        return np.asarray(np.interp(bins, x, np.clip(1.0 / np.maximum(share, 1e-9), 1.0, most)))
 
     def relative_variance(self, bins: np.ndarray, data_per_bin: np.ndarray) -> np.ndarray:
-        """Variance of the model over the variance of one pixel: knots per data point.
-
-        bins (n,); data_per_bin (n,) pixels that took part per native bin.
-        """
-        breaks = np.unique(self.spline.knots)
-        spacing = np.diff(breaks)
-        at = np.clip(np.searchsorted(breaks, bins) - 1, 0, len(spacing) - 1)
-        smooth = (
-            np.convolve(spacing, np.ones(3) / 3.0, mode="same") if len(spacing) > 3 else spacing
-        )
-        return 1.0 / np.maximum(np.maximum(data_per_bin, 1.0) * smooth[at], 1.0)
+        """Variance of the model over that of one pixel; (n,), `data_per_bin` is not needed any more."""
+        pixel = self.cells.count / self.cells.weight
+        typical = np.interp(bins, self.cells.x, pixel)
+        return np.asarray(self.variance(bins, np.zeros(len(bins))) / typical)
 
 
 def initial_level(pixels: OrderPixels, data: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -83,27 +123,32 @@ def _medians(cell: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, 
     return np.where(count > 0, values[np.lexsort((values, cell))][middle], 0.0), count
 
 
-def _hits(
-    pixels: OrderPixels, data: np.ndarray, variance: np.ndarray, usable: np.ndarray, clip: float
-) -> np.ndarray:
-    """(n,) bool: usable pixels far off all others of their wavelength, such as cosmic rays.
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What is fitted: arrays (n,)."""
 
-    Far is `clip` times the scatter seen there: on the flank of a line pixels differ, too. Left in, they
-    would bend the first coarse splines, which would ask for knots all around.
-    """
-    cell, n = _half_bins(pixels)
-    at = cell[usable]
-    middle, count = _medians(at, data[usable], n)
-    off = np.abs(data - middle[cell])
-    scatter = 1.4826 * _medians(at, off[usable], n)[0][cell]
-    far = off > clip * np.maximum(scatter, np.sqrt(variance))
-    return np.asarray(usable & far & (count[cell] >= 6))
+    bins: np.ndarray
+    slit: np.ndarray
+    data: np.ndarray
+    variance: np.ndarray
+    low: float
+    high: float
 
+    def gathered(self, model: Model | None, along: AlongSlit, used: np.ndarray) -> Cells:
+        """Cells of the `used` pixels, brought to the middle of the slit."""
+        bins, slit = self.bins[used], self.slit[used]
+        level, weight = self.data[used], 1.0 / self.variance[used]
+        if model is not None:
+            factor = along.factor(slit)
+            level = level / factor - along.broadening(model, bins, slit)
+            weight = weight * factor**2
+            bins = along.moved(bins, slit, model)
+        return cells.gather(bins, level, weight, self.low, self.high)
 
-def _half_bins(pixels: OrderPixels) -> tuple[np.ndarray, int]:
-    """Number of the half-bin cell of each pixel (n,), and the number of cells."""
-    n = 2 * len(pixels.grid)
-    return np.clip(((pixels.bin - pixels.first + 0.5) * 2).astype("i8"), 0, n - 1), n
+    def pulls(self, model: Model, along: AlongSlit) -> np.ndarray:
+        """(n,) residuals in units of noise."""
+        left = self.data - along.at(model, self.bins, self.slit)
+        return np.asarray(left / np.sqrt(self.variance))
 
 
 def fit(
@@ -124,75 +169,92 @@ def fit(
     ------
     DataError : no usable pixel.
     """
+    usable = usable & np.isfinite(data) & (variance > 0)
+    if not usable.any():
+        raise DataError("no data left for a sky fit", hint="too many pixels are flagged")
     low, high = pixels.first - 0.5, pixels.first + len(pixels.grid) - 0.5
-    breaks = np.linspace(low, high, max(int((high - low) / options.coarse), 2) + 1)
-    x = pixels.bin
-    clean = usable & ~_hits(pixels, data, variance, usable, options.clip)
-    weight = np.where(clean, 1.0 / variance, 0.0)
-    shape = np.array([1.0])
-    spline = bspline.fit(x, data, weight, breaks, degree=options.degree)
-    converged = False
-    for _ in range(options.rounds):
-        residual = (data - spline(x)) * np.sqrt(weight)
-        finer = _refine(breaks, pixels, residual, clean, options)
-        converged = len(finer) == len(breaks)
-        breaks = finer
-        spline = bspline.fit(x, data, weight, breaks, degree=options.degree)
-        if converged:
-            break
-    for _ in range(3):
-        model = spline(x)
-        shape = _illumination(pixels.slit, data, model, weight, options.illumination)
-        factor = polynomial.polyval(pixels.slit, shape)
-        residual = (data - model * factor) / np.sqrt(variance)
-        scale = max(mad_sigma(residual[weight > 0]), 1.0)
-        weight = np.where(usable & (np.abs(residual) < options.clip * scale), 1.0 / variance, 0.0)
-        spline = bspline.fit(x, data / factor, weight * factor**2, breaks, degree=options.degree)
-    return OrderSky(spline, shape, weight > 0, converged)
+    work = _Pixels(pixels.bin, pixels.slit, data, variance, low, high)
+    used = usable & ~hits.far_off(
+        data,
+        variance,
+        usable,
+        sigma=options.hit_sigma,
+        rounds=options.hit_rounds,
+        window=options.hit_window,
+    )
+    along = along_slit.even(pixels.slit)
+    gathered = work.gathered(None, along, used)
+    coarse = sky_lines.coarse(
+        gathered, low, high, degree=options.degree, points=options.coarse_points
+    )
+    simple = coarse
+    model, boxed = sky_lines.found(gathered, coarse, significance=options.lines)
+    for _ in range(2):
+        along = _along(work, model, along, used, options.illumination)
+        used = _kept(work.pulls(model, along), usable, options.clip)
+        gathered = work.gathered(model, along, used)
+        model = sky_lines.improved(gathered, model, boxed, significance=options.lines)
+    model, converged = _refined(work, model, along, used, gathered, options)
+    model, covariance = joint.step(gathered, model, Priors(), boxed)
+    if not np.isfinite(joint.misfit(gathered, model)) or joint.misfit(
+        gathered, model
+    ) > 1.05 * joint.misfit(gathered, simple):
+        along = along_slit.even(pixels.slit)
+        gathered = work.gathered(None, along, used)
+        model, covariance = joint.step(gathered, simple, Priors(), None)
+        converged = False
+    return OrderSky(model, along, covariance, gathered, used, converged)
 
 
-def _refine(
-    breaks: np.ndarray,
-    pixels: OrderPixels,
-    residual: np.ndarray,
-    usable: np.ndarray,
+def _along(
+    work: _Pixels, model: Model, start: AlongSlit, used: np.ndarray, degree: int
+) -> AlongSlit:
+    return along_slit.fit(
+        model,
+        start,
+        work.bins[used],
+        work.slit[used],
+        work.data[used],
+        1.0 / work.variance[used],
+        degree=degree,
+    )
+
+
+def _kept(pull: np.ndarray, usable: np.ndarray, clip: float) -> np.ndarray:
+    """(n,) bool: usable pixels within `clip` of the model, in units of noise or of the scatter."""
+    scale = max(mad_sigma(pull[usable]), 1.0)
+    return np.asarray(usable & (np.abs(pull) < clip * scale))
+
+
+def _refined(
+    work: _Pixels,
+    model: Model,
+    along: AlongSlit,
+    used: np.ndarray,
+    gathered: Cells,
     options: SkyOptions,
-) -> np.ndarray:
-    """Halve the intervals in which residuals are not noise.
+) -> tuple[Model, bool]:
+    """Knots added where lines do not explain the data; whether that came to its end.
 
-    In half-bin cells the mean residual times the root of the number of pixels is normal with width 1 if
-    the model is right there. Cells are judged with a clipped residual: single hits do not ask for knots.
+    A round that makes the fit worse is taken back.
     """
-    cell, n = _half_bins(pixels)
-    cell = cell[usable]
-    clipped = np.clip(residual[usable], -20.0, 20.0)
-    count = np.bincount(cell, minlength=n)
-    mean = np.bincount(cell, clipped, n) / np.maximum(count, 1)
-    strength = np.where(count >= 4, np.abs(mean) * np.sqrt(count), 0.0)
-    hot = strength > options.significance + 1.0
-    pair = strength[:-1] + strength[1:] > 2 * options.significance
-    hot[:-1] |= pair & (np.sign(mean[:-1]) == np.sign(mean[1:]))
-    if not hot.any():
-        return breaks
-    position = pixels.first - 0.5 + (np.flatnonzero(hot) + 0.5) / 2.0
-    interval = np.searchsorted(breaks, position) - 1
-    marked = np.zeros(len(breaks) - 1, dtype=bool)
-    marked[np.clip(interval, 0, len(marked) - 1)] = True
-    wide = np.diff(breaks) > 2 * options.fine
-    # neighbours of a split interval follow, so that spacing changes by steps of two
-    middle = 0.5 * (breaks[:-1] + breaks[1:])
-    return np.sort(np.concatenate([breaks, middle[marked & wide]]))
-
-
-def _illumination(
-    slit: np.ndarray, data: np.ndarray, model: np.ndarray, weight: np.ndarray, degree: int
-) -> np.ndarray:
-    """Polynomial along the slit (coefficients, 1 at slit 0) that scales the model onto the data."""
-    if degree == 0:
-        return np.array([1.0])
-    matrix = model[:, None] * slit[:, None] ** np.arange(1, degree + 1)
-    target = data - model
-    normal = (matrix * weight[:, None]).T @ matrix
-    # a faint sky says nothing about illumination: a pull towards none of 1 per cent over the slit
-    normal[np.diag_indices_from(normal)] += (5.0 ** np.arange(1, degree + 1) / 0.01) ** 2
-    return np.concatenate([[1.0], np.linalg.solve(normal, (matrix * weight[:, None]).T @ target)])
+    place = along.moved(work.bins[used], work.slit[used], model)
+    for _ in range(options.rounds):
+        pull = np.clip(work.pulls(model, along)[used], -options.noise_clip, options.noise_clip)
+        breaks = knots.finer(
+            model.breaks,
+            place,
+            pull,
+            significance=options.significance,
+            points=options.fine_points,
+            window=options.noise_window,
+            floor=options.noise_floor,
+        )
+        if len(breaks) == len(model.breaks):
+            return model, True
+        trial = sky_lines.with_breaks(gathered, model, breaks)
+        trial, _covariance = joint.step(gathered, trial, Priors(), None)
+        if joint.misfit(gathered, trial) > joint.misfit(gathered, model):
+            return model, False
+        model = replace(trial)
+    return model, False

@@ -1,0 +1,474 @@
+"""Continuum spline, lines and line spread of one order in one linear least-squares fit.
+
+Spline coefficients and the three numbers of each line (height, shift, broadening) have neighbours only:
+their normal equations are banded. The line spread is shared by all lines: a dense border.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded
+
+from soxspipe.maths import bspline
+from soxspipe.science.sky.cells import Cells
+from soxspipe.science.sky.line_spread import POWERS, LineSpread, value, weights
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Sky lines, arrays (l,), rising: centre (native bins), height (electrons per pixel), broadening
+    (bins squared: added variance of the line spread, half; unresolved doublets have some).
+    """
+
+    centre: np.ndarray
+    height: np.ndarray
+    broad: np.ndarray
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Standard deviations: shift of a line in one step (bins), broadening (bins squared), line spread
+    (share of its height) about the boxed Gaussian.
+    """
+
+    shift: float = 0.2
+    broad: float = 0.04
+    spread: float = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Sky in the middle of the slit as function of the native bin.
+
+    low, high  range of native bins; place along the order runs from -1 to 1 between them
+    """
+
+    breaks: np.ndarray
+    degree: int
+    coefficients: np.ndarray
+    lines: Lines
+    spread: LineSpread
+    low: float
+    high: float
+
+    def place(self, x: np.ndarray) -> np.ndarray:
+        """-1 to 1 along the order."""
+        return np.clip((2 * x - self.low - self.high) / (self.high - self.low), -1.0, 1.0)
+
+    def of_lines(self, x: np.ndarray) -> np.ndarray:
+        """(3, n) light of all lines at x, its first and second derivative; x nearly sorted."""
+        out = np.zeros((3, len(x)))
+        lines = self.lines
+        if len(lines.centre):
+            shapes = self.spread.of(self.place(lines.centre))
+            _add_lines(
+                np.ascontiguousarray(x, dtype="f8"),
+                lines.centre,
+                lines.height,
+                lines.broad,
+                shapes,
+                self.spread.half,
+                out,
+            )
+        return out
+
+    def continuum(self, x: np.ndarray) -> np.ndarray:
+        """(n,) electrons of the spline."""
+        knots = bspline.full_knots(self.breaks, self.degree)
+        return bspline.Spline(knots, self.coefficients, self.degree)(x)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(n,) electrons."""
+        return self.continuum(x) + self.of_lines(x)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """Of the fit: Cholesky factor of the banded part, what ties it to the border, factor of the border.
+
+    index  number of each spline coefficient, and of the first of the three numbers of each line
+    """
+
+    model: Model
+    index: tuple[np.ndarray, np.ndarray]
+    lower: np.ndarray
+    ties: np.ndarray
+    factor: np.ndarray
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Lower band of the inverse of the banded part."""
+        return np.asarray(_selected_inverse(self.lower))
+
+    def variance(self, x: np.ndarray) -> np.ndarray:
+        """(n,) electrons squared: variance of the model at native bins x, rising."""
+        m = self.model
+        out = np.zeros(len(x))
+        border = np.linalg.inv(self.factor) if len(self.factor) else self.factor
+        place = m.place(m.lines.centre)
+        _variance(
+            np.ascontiguousarray(x, dtype="f8"),
+            bspline.full_knots(m.breaks, m.degree),
+            m.degree,
+            m.lines.centre,
+            m.lines.height,
+            m.lines.broad,
+            m.spread.of(place),
+            place,
+            m.spread.half,
+            *self.index,
+            self.inverse,
+            self.ties,
+            border,
+            out,
+        )
+        return out
+
+    @property
+    def of_heights(self) -> np.ndarray:
+        """(l,) variance of the lines' heights, line spread fixed."""
+        return np.asarray(self.inverse[0][self.index[1]])
+
+
+def solve(
+    cells: Cells, start: Model, priors: Priors, boxed: LineSpread | None, length: float = 1.0
+) -> tuple[Model, Covariance]:
+    """One Gauss-Newton step from `start`.
+
+    boxed : line spread about which the learned one varies; None: the line spread is not changed.
+    length : below 1 the step is damped, by a pull towards `start`.
+    """
+    lines, spread = start.lines, start.spread
+    knots = bspline.full_knots(start.breaks, start.degree)
+    n_spline = len(knots) - start.degree - 1
+    index = _positions(knots, n_spline, start.degree, lines)
+    n = n_spline + 3 * len(lines.centre)
+    shapes, place = spread.of(start.place(lines.centre)), start.place(lines.centre)
+    learned = POWERS * spread.coefficients.shape[1] if boxed is not None else 0
+    reach = _reach(knots, n_spline, start.degree, lines, spread.half, *index)
+    band, vector = np.zeros((reach + 1, n)), np.zeros(n)
+    tie, border, shared = np.zeros((n, learned)), np.zeros((learned, learned)), np.zeros(learned)
+    arguments = (lines.centre, lines.height, lines.broad, shapes, place, spread.half, *index)
+    _accumulate(
+        (cells.x, cells.spread, cells.y, cells.weight),
+        knots,
+        start.degree,
+        *arguments,
+        (band, vector, tie, border, shared),
+    )
+    _add_priors(band, vector, index, priors, lines, length)
+    lower = cholesky_banded(band, lower=True, check_finite=False)
+    solution = cho_solve_banded((lower, True), vector, check_finite=False)
+    change = np.zeros(0)
+    if boxed is not None:
+        if boxed.coefficients.shape != spread.coefficients.shape:
+            raise ValueError("the learned line spread and the boxed one differ in extent")
+        ties = cho_solve_banded((lower, True), tie, check_finite=False)
+        pull = _pull(spread, priors.spread)
+        target = pull * (boxed.coefficients - spread.coefficients).ravel()
+        schur = border - tie.T @ ties
+        schur[np.diag_indices_from(schur)] += pull / length**2
+        factor = cho_factor(schur, check_finite=False)
+        change = cho_solve(factor, shared + target - tie.T @ solution, check_finite=False)
+        solution = solution - ties @ change
+        border = schur
+    else:
+        ties = tie
+    model = _moved(start, solution, change, index)
+    covariance = Covariance(model, index, lower, ties, border)
+    return model, covariance
+
+
+def step(
+    cells: Cells, start: Model, priors: Priors, boxed: LineSpread | None
+) -> tuple[Model, Covariance]:
+    """A step that does not make the fit worse: shorter ones are tried where a long one does."""
+    before = _penalised(cells, start, priors, boxed)
+    for length in (1.0, 0.15, 0.01):
+        model, covariance = solve(cells, start, priors, boxed, length)
+        if _penalised(cells, model, priors, boxed) <= before * (1 + 1e-6):
+            break
+    return model, covariance
+
+
+def _penalised(cells: Cells, model: Model, priors: Priors, boxed: LineSpread | None) -> float:
+    """chi2 and what the priors add."""
+    total = float(np.sum(residuals(cells, model) ** 2))
+    total += float(np.sum((model.lines.broad / priors.broad) ** 2))
+    if boxed is not None:
+        change = (model.spread.coefficients - boxed.coefficients).ravel()
+        total += float(np.sum(_pull(boxed, priors.spread) * change**2))
+    return total
+
+
+def misfit(cells: Cells, model: Model) -> float:
+    """Mean squared residual of cells, in units of their noise."""
+    return float(np.mean(residuals(cells, model) ** 2))
+
+
+def residuals(cells: Cells, model: Model) -> np.ndarray:
+    """(c,) cells minus model, in units of the cells' noise."""
+    here = 0.5 * (model(cells.x - cells.spread) + model(cells.x + cells.spread))
+    return np.asarray((cells.y - here) * np.sqrt(cells.weight))
+
+
+def _pull(spread: LineSpread, share: float) -> np.ndarray:
+    """Inverse prior variance of all coefficients of the line spread."""
+    k = spread.coefficients.shape[1]
+    return np.repeat(1.0 / (share * np.array([1.0, 0.7])) ** 2, k)
+
+
+def _moved(
+    start: Model, solution: np.ndarray, change: np.ndarray, index: tuple[np.ndarray, np.ndarray]
+) -> Model:
+    """The model after a step."""
+    spline, at = index
+    height = solution[at]
+    shift = np.clip(solution[at + 1], -0.5, 0.5)
+    broad = np.clip(start.lines.broad + np.clip(solution[at + 2], -0.1, 0.1), -0.1, 0.4)
+    spread = start.spread
+    if len(change):
+        new = spread.coefficients + change.reshape(POWERS, -1)
+        spread = LineSpread(spread.box, spread.blur, new)
+    lines = Lines(start.lines.centre + shift, height, broad)
+    rising = np.argsort(lines.centre, kind="stable")
+    if not np.array_equal(rising, np.arange(len(rising))):
+        # lines that pass each other keep their places for this step
+        lines = Lines(start.lines.centre, height, start.lines.broad)
+    return Model(
+        start.breaks, start.degree, solution[spline], lines, spread, start.low, start.high
+    )
+
+
+def _positions(
+    knots: np.ndarray, n_spline: int, degree: int, lines: Lines
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each spline coefficient, and of the first number of each line, in rising place."""
+    where = np.array([knots[i + 1 : i + degree + 1].mean() for i in range(n_spline)])
+    every = np.concatenate([where, np.repeat(lines.centre, 3)])
+    rank = np.empty(len(every), dtype="i8")
+    rank[np.argsort(every, kind="stable")] = np.arange(len(every))
+    return rank[:n_spline], rank[n_spline::3]
+
+
+def _reach(
+    knots: np.ndarray,
+    n_spline: int,
+    degree: int,
+    lines: Lines,
+    half: float,
+    spline: np.ndarray,
+    at: np.ndarray,
+) -> int:
+    """Largest distance of two parameters that a cell can tie."""
+    low = np.concatenate([knots[:n_spline] - 0.3, lines.centre - half - 0.8])
+    high = np.concatenate([knots[degree + 1 :] + 0.3, lines.centre + half + 0.8])
+    first = np.concatenate([spline, at])
+    rising = np.argsort(first)
+    low, high, first = low[rising], high[rising], first[rising]
+    last = np.concatenate([spline, at + 2])[rising]
+    # the furthest parameter whose range begins before mine ends: the running minimum from behind
+    begins = np.minimum.accumulate(low[::-1])[::-1]
+    furthest = np.searchsorted(begins, high, side="left") - 1
+    far = max(degree, int(np.max(np.maximum.accumulate(last)[furthest] - first)))
+    return min(far, n_spline + 3 * len(at) - 1)
+
+
+def _add_priors(
+    band: np.ndarray,
+    vector: np.ndarray,
+    index: tuple[np.ndarray, np.ndarray],
+    priors: Priors,
+    lines: Lines,
+    length: float,
+) -> None:
+    """Weak pulls that keep coefficients without data finite, and the priors of the lines."""
+    spline, at = index
+    diagonal = band[0]
+    typical = float(np.median(diagonal[spline][diagonal[spline] > 0]))
+    # first differences of spline coefficients, far below the data's weight
+    pull = 1e-6 * typical
+    diagonal[spline] += 1e-3 * pull
+    gap = np.diff(spline)
+    diagonal[spline[:-1]] += pull
+    diagonal[spline[1:]] += pull
+    near = gap < len(band)
+    band[gap[near], spline[:-1][near]] -= pull
+    diagonal[at] += 1e-9 * typical
+    # the shift and broadening columns hold the height: their numbers are bins and bins squared
+    diagonal[at + 1] += 1.0 / (priors.shift * length) ** 2
+    diagonal[at + 2] += 1.0 / (priors.broad * length) ** 2
+    vector[at + 2] -= lines.broad / priors.broad**2
+
+
+@njit(cache=True)
+def _border_row(x, centre, height, place, half, first, k, row, more):  # type: ignore[no-untyped-def]
+    """Derivative of the model at x by each coefficient of the line spread, added to `row`."""
+    out = np.empty(4)
+    m = first
+    while m < len(centre) and centre[m] < x + half + 0.5:
+        j = weights(x - centre[m], half, k, out)
+        if j >= 0:
+            for a in range(4):
+                term = more * height[m] * out[a]
+                for p in range(POWERS):
+                    row[p * k + j + a] += term
+                    term *= place[m]
+        m += 1
+
+
+@njit(cache=True)
+def _accumulate(  # type: ignore[no-untyped-def]
+    cells, knots, degree, centre, height, broad, shapes, place, half, spline, at, out
+):
+    """Normal equations: lower band, border and right-hand sides."""
+    x, spread, y, w = cells
+    band, vector, tie, border, shared = out
+    most = degree + 1 + 3 * len(centre)
+    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
+    hint = np.array([degree, 0])
+    learned = len(shared)
+    k = learned // POWERS
+    row = np.zeros(learned)
+    touched = np.zeros(learned, dtype=np.int64)
+    for c in range(len(x)):
+        # both samples of a cell share one list of parameters: that of its middle
+        n = _cell_row(
+            x[c], spread[c], knots, degree, centre, height, broad, shapes, half, spline, at, hint,
+            idx, val,
+        )
+        for a in range(n):
+            i, g = idx[a], w[c] * val[a]
+            if g == 0.0:
+                continue
+            vector[i] += g * y[c]
+            for b in range(n):
+                if idx[b] <= i and val[b] != 0.0:
+                    band[i - idx[b], idx[b]] += g * val[b]
+        if learned == 0:
+            continue
+        row[:] = 0.0
+        _border_row(x[c] - spread[c], centre, height, place, half, hint[1], k, row, 0.5)
+        _border_row(x[c] + spread[c], centre, height, place, half, hint[1], k, row, 0.5)
+        many = 0
+        for q in range(learned):
+            if row[q] != 0.0:
+                touched[many] = q
+                many += 1
+        # the heights' columns hold the present line spread: the border is the change of it
+        for a in range(many):
+            g = w[c] * row[touched[a]]
+            shared[touched[a]] += g * y[c]
+            for b in range(many):
+                border[touched[a], touched[b]] += g * row[touched[b]]
+            for b in range(n):
+                tie[idx[b], touched[a]] += g * val[b]
+
+
+@njit(cache=True)
+def _cell_row(  # type: ignore[no-untyped-def]
+    x, spread, knots, degree, centre, height, broad, shapes, half, spline, at, hint, idx, val
+):
+    """Design row averaged over the two samples of a cell."""
+    basis = np.empty(degree + 1)
+    inside = min(max(x, knots[0]), knots[-1])
+    hint[0] = bspline._span(inside, knots, degree, hint[0])
+    first = max(hint[0] - degree - 1, 0)
+    last = min(hint[0] + 1, len(spline) - 1)
+    n = 0
+    for a in range(first, last + 1):
+        idx[n], val[n] = spline[a], 0.0
+        n += 1
+    span = hint[0]
+    for sign in (-1.0, 1.0):
+        z = min(max(x + sign * spread, knots[0]), knots[-1])
+        here = bspline._span(z, knots, degree, span)
+        # samples further off than one knot are held in the neighbouring span
+        here = min(max(here, first + degree), last)
+        bspline._basis(z, knots, here, degree, basis)
+        for a in range(degree + 1):
+            val[here - degree + a - first] += 0.5 * basis[a]
+    while hint[1] > 0 and centre[hint[1] - 1] > x - half - 0.5:
+        hint[1] -= 1
+    while hint[1] < len(centre) and centre[hint[1]] < x - half - 0.5:
+        hint[1] += 1
+    m = hint[1]
+    while m < len(centre) and centre[m] < x + half + 0.5:
+        idx[n], idx[n + 1], idx[n + 2] = at[m], at[m] + 1, at[m] + 2
+        val[n], val[n + 1], val[n + 2] = 0.0, 0.0, 0.0
+        for sign in (-1.0, 1.0):
+            v, s, t = value(x + sign * spread - centre[m], shapes[m], half)
+            val[n] += 0.5 * (v + broad[m] * t)
+            val[n + 1] -= 0.5 * height[m] * s
+            val[n + 2] += 0.5 * height[m] * t
+        n += 3
+        m += 1
+    return n
+
+
+@njit(cache=True)
+def _add_lines(x, centre, height, broad, shapes, half, out):  # type: ignore[no-untyped-def]
+    first = 0
+    for i in range(len(x)):
+        while first > 0 and centre[first - 1] > x[i] - half:
+            first -= 1
+        while first < len(centre) and centre[first] < x[i] - half:
+            first += 1
+        m = first
+        while m < len(centre) and centre[m] < x[i] + half:
+            v, s, t = value(x[i] - centre[m], shapes[m], half)
+            out[0, i] += height[m] * (v + broad[m] * t)
+            out[1, i] += height[m] * s
+            out[2, i] += height[m] * t
+            m += 1
+
+
+@njit(cache=True)
+def _variance(  # type: ignore[no-untyped-def]
+    x, knots, degree, centre, height, broad, shapes, place, half, spline, at, inverse, ties, border,
+    out,
+):
+    most = degree + 3 + 3 * len(centre)
+    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
+    hint = np.array([degree, 0])
+    learned = border.shape[0]
+    row = np.zeros(learned)
+    for i in range(len(x)):
+        n = _cell_row(
+            x[i], 0.0, knots, degree, centre, height, broad, shapes, half, spline, at, hint, idx, val
+        )
+        total = 0.0
+        for a in range(n):
+            for b in range(n):
+                if idx[b] <= idx[a]:
+                    d = idx[a] - idx[b]
+                    if d < inverse.shape[0]:
+                        twice = 1.0 if d == 0 else 2.0
+                        total += twice * val[a] * val[b] * inverse[d, idx[b]]
+        if learned > 0:
+            row[:] = 0.0
+            _border_row(x[i], centre, height, place, half, hint[1], learned // POWERS, row, 1.0)
+            for a in range(n):
+                for q in range(learned):
+                    row[q] -= val[a] * ties[idx[a], q]
+            total += row @ (border @ row)
+        out[i] = total
+
+
+@njit(cache=True)
+def _selected_inverse(lower):  # type: ignore[no-untyped-def]
+    """Lower band of the inverse, from a banded Cholesky factor (Takahashi et al. 1973)."""
+    width, n = lower.shape
+    out = np.zeros_like(lower)
+    for j in range(n - 1, -1, -1):
+        pivot = lower[0, j]
+        last = min(j + width - 1, n - 1)
+        for i in range(last, j - 1, -1):
+            total = 1.0 / pivot if i == j else 0.0
+            for k in range(j + 1, last + 1):
+                a, b = max(i, k), min(i, k)
+                total -= lower[k - j, j] * out[a - b, b]
+            out[i - j, j] = total / pivot
+    return out
