@@ -11,7 +11,7 @@ from soxspipe.science.sky.joint import Model
 SHIFT = ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1))
 BROAD = ((1, 0), (2, 0))
 #: Prior standard deviations at the slit's end: illumination (share), shift (bins), broadening (bins^2).
-PRIORS = (0.01, 0.05, 0.05)
+PRIORS = (0.01, 0.05, 0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,14 @@ def even(slit: np.ndarray) -> AlongSlit:
 
 
 def _terms(powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return np.stack([slit**a * place**b for a, b in powers], axis=-1)
+    out = np.empty((len(slit), len(powers)))
+    for k, (a, b) in enumerate(powers):
+        out[:, k] = slit
+        for _ in range(a - 1):
+            out[:, k] *= slit
+        for _ in range(b):
+            out[:, k] *= place
+    return out
 
 
 def fit(
@@ -75,8 +82,10 @@ def fit(
     moved = start.moved(bins, slit, model)
     lines, slope, curve = model.of_lines(moved)
     level = model.continuum(moved) + lines
+    # what does not change along the slit belongs to the model, but must not get in the way here
     columns = np.concatenate(
         [
+            np.stack([level, slope, slope * t, curve], axis=1),
             level[:, None] * s[:, None] ** np.arange(1, degree + 1),
             slope[:, None] * _terms(SHIFT, s, t),
             curve[:, None] * _terms(BROAD, s, t),
@@ -87,12 +96,10 @@ def fit(
     target = data - level + slope * known  # the shift is fitted anew, not its change
     weighted = columns * weight[:, None]
     normal = weighted.T @ columns
-    illumination = PRIORS[0] * np.ones(degree)
-    sigma = np.concatenate(
-        [illumination, np.full(len(SHIFT), PRIORS[1]), np.full(len(BROAD), PRIORS[2])]
-    )
+    numbers = (1, 2, 1, degree, len(SHIFT), len(BROAD))
+    sigma = np.repeat(PRIORS[:3] + PRIORS, numbers)
     normal[np.diag_indices_from(normal)] += 1.0 / sigma**2
-    found = np.linalg.solve(normal, weighted.T @ target)
+    found = np.linalg.solve(normal, weighted.T @ target)[4:]
     shape = found[:degree] / start.scale ** np.arange(1, degree + 1)
     return AlongSlit(
         np.concatenate([[1.0], shape]),

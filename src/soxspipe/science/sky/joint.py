@@ -13,7 +13,10 @@ from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_bande
 
 from soxspipe.maths import bspline
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.line_spread import POWERS, LineSpread, value, weights
+from soxspipe.science.sky.line_spread import POWERS, LineSpread, profile, weights
+
+#: Bins by which a line reaches beyond its line spread: broadening, and the extent of a cell.
+MARGIN = 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Priors:
     """
 
     shift: float = 0.2
-    broad: float = 0.04
+    broad: float = 0.15
     spread: float = 0.03
 
 
@@ -227,7 +230,7 @@ def _moved(
     spline, at = index
     height = solution[at]
     shift = np.clip(solution[at + 1], -0.5, 0.5)
-    broad = np.clip(start.lines.broad + np.clip(solution[at + 2], -0.1, 0.1), -0.1, 0.4)
+    broad = np.clip(start.lines.broad + np.clip(solution[at + 2], -0.1, 0.1), -0.1, 0.5)
     spread = start.spread
     if len(change):
         new = spread.coefficients + change.reshape(POWERS, -1)
@@ -263,8 +266,8 @@ def _reach(
     at: np.ndarray,
 ) -> int:
     """Largest distance of two parameters that a cell can tie."""
-    low = np.concatenate([knots[:n_spline] - 0.3, lines.centre - half - 0.8])
-    high = np.concatenate([knots[degree + 1 :] + 0.3, lines.centre + half + 0.8])
+    low = np.concatenate([knots[:n_spline] - 0.3, lines.centre - half - MARGIN])
+    high = np.concatenate([knots[degree + 1 :] + 0.3, lines.centre + half + MARGIN])
     first = np.concatenate([spline, at])
     rising = np.argsort(first)
     low, high, first = low[rising], high[rising], first[rising]
@@ -304,18 +307,20 @@ def _add_priors(
 
 
 @njit(cache=True)
-def _border_row(x, centre, height, place, half, first, k, row, more):  # type: ignore[no-untyped-def]
+def _border_row(x, centre, height, broad, place, half, first, k, row, more):  # type: ignore[no-untyped-def]
     """Derivative of the model at x by each coefficient of the line spread, added to `row`."""
     out = np.empty(4)
     m = first
-    while m < len(centre) and centre[m] < x + half + 0.5:
-        j = weights(x - centre[m], half, k, out)
-        if j >= 0:
-            for a in range(4):
-                term = more * height[m] * out[a]
-                for p in range(POWERS):
-                    row[p * k + j + a] += term
-                    term *= place[m]
+    while m < len(centre) and centre[m] < x + half + MARGIN:
+        d = np.sqrt(2.0 * max(broad[m], 0.0))
+        for sign in (-1.0, 1.0):
+            j = weights(x - centre[m] + sign * d, half, k, out)
+            if j >= 0:
+                for a in range(4):
+                    term = 0.5 * more * height[m] * out[a]
+                    for p in range(POWERS):
+                        row[p * k + j + a] += term
+                        term *= place[m]
         m += 1
 
 
@@ -350,8 +355,8 @@ def _accumulate(  # type: ignore[no-untyped-def]
         if learned == 0:
             continue
         row[:] = 0.0
-        _border_row(x[c] - spread[c], centre, height, place, half, hint[1], k, row, 0.5)
-        _border_row(x[c] + spread[c], centre, height, place, half, hint[1], k, row, 0.5)
+        _border_row(x[c] - spread[c], centre, height, broad, place, half, hint[1], k, row, 0.5)
+        _border_row(x[c] + spread[c], centre, height, broad, place, half, hint[1], k, row, 0.5)
         many = 0
         for q in range(learned):
             if row[q] != 0.0:
@@ -390,17 +395,17 @@ def _cell_row(  # type: ignore[no-untyped-def]
         bspline._basis(z, knots, here, degree, basis)
         for a in range(degree + 1):
             val[here - degree + a - first] += 0.5 * basis[a]
-    while hint[1] > 0 and centre[hint[1] - 1] > x - half - 0.5:
+    while hint[1] > 0 and centre[hint[1] - 1] > x - half - MARGIN:
         hint[1] -= 1
-    while hint[1] < len(centre) and centre[hint[1]] < x - half - 0.5:
+    while hint[1] < len(centre) and centre[hint[1]] < x - half - MARGIN:
         hint[1] += 1
     m = hint[1]
-    while m < len(centre) and centre[m] < x + half + 0.5:
+    while m < len(centre) and centre[m] < x + half + MARGIN:
         idx[n], idx[n + 1], idx[n + 2] = at[m], at[m] + 1, at[m] + 2
         val[n], val[n + 1], val[n + 2] = 0.0, 0.0, 0.0
         for sign in (-1.0, 1.0):
-            v, s, t = value(x + sign * spread - centre[m], shapes[m], half)
-            val[n] += 0.5 * (v + broad[m] * t)
+            v, s, t = profile(x + sign * spread - centre[m], shapes[m], half, broad[m])
+            val[n] += 0.5 * v
             val[n + 1] -= 0.5 * height[m] * s
             val[n + 2] += 0.5 * height[m] * t
         n += 3
@@ -412,14 +417,14 @@ def _cell_row(  # type: ignore[no-untyped-def]
 def _add_lines(x, centre, height, broad, shapes, half, out):  # type: ignore[no-untyped-def]
     first = 0
     for i in range(len(x)):
-        while first > 0 and centre[first - 1] > x[i] - half:
+        while first > 0 and centre[first - 1] > x[i] - half - MARGIN:
             first -= 1
-        while first < len(centre) and centre[first] < x[i] - half:
+        while first < len(centre) and centre[first] < x[i] - half - MARGIN:
             first += 1
         m = first
-        while m < len(centre) and centre[m] < x[i] + half:
-            v, s, t = value(x[i] - centre[m], shapes[m], half)
-            out[0, i] += height[m] * (v + broad[m] * t)
+        while m < len(centre) and centre[m] < x[i] + half + MARGIN:
+            v, s, t = profile(x[i] - centre[m], shapes[m], half, broad[m])
+            out[0, i] += height[m] * v
             out[1, i] += height[m] * s
             out[2, i] += height[m] * t
             m += 1
@@ -449,7 +454,9 @@ def _variance(  # type: ignore[no-untyped-def]
                         total += twice * val[a] * val[b] * inverse[d, idx[b]]
         if learned > 0:
             row[:] = 0.0
-            _border_row(x[i], centre, height, place, half, hint[1], learned // POWERS, row, 1.0)
+            _border_row(
+                x[i], centre, height, broad, place, half, hint[1], learned // POWERS, row, 1.0
+            )
             for a in range(n):
                 for q in range(learned):
                     row[q] -= val[a] * ties[idx[a], q]

@@ -53,25 +53,28 @@ def with_breaks(cells: Cells, model: Model, breaks: np.ndarray) -> Model:
     return replace(model, breaks=breaks, coefficients=spline.coefficients)
 
 
-def found(cells: Cells, start: Model, *, significance: float) -> tuple[Model, LineSpread]:
-    """Model with lines, and the boxed Gaussian about which its line spread was learned."""
+def begun(cells: Cells, start: Model, *, significance: float) -> Model:
+    """The coarse model with a line spread learned from bright lines, before lines are listed."""
     if not np.isfinite(significance):
-        model, _cov = joint.step(cells, start, Priors(), None)
-        return model, start.spread
-    model = replace(start, spread=bright.learn(cells, start))
-    light = np.maximum(cells.y - start.continuum(cells.x), 0.0)
-    rough = replace(cells, weight=1.0 / (1.0 / cells.weight + (ROUGH * light) ** 2))
-    boxed = model.spread
-    for turn in range(2):
-        lines = nonnegative.first_lines(cells, model, significance=0.6 * significance)
-        model = settled(rough, replace(model, lines=lines), Priors(), None, steps=2)
-        model = without_needless(rough, model, Priors(), significance=0.75 * significance)
-        if not len(model.lines.centre):
-            return model, boxed
-        learned = settled(rough, model, Priors(spread=0.1), boxed, steps=1 + turn)
-        boxed = line_spread.nearest_boxed(learned.spread)
-        model = replace(learned, spread=boxed)
-    return improved(cells, model, boxed, significance=significance), boxed
+        return joint.step(cells, start, Priors(), None)[0]
+    return replace(start, spread=bright.learn(cells, start))
+
+
+def rough(cells: Cells, model: Model, *, significance: float) -> Model:
+    """The model with a new list of lines, settled where errors of half a per cent do not matter; its
+    line spread is the boxed Gaussian nearest to what these lines ask for.
+    """
+    if not np.isfinite(significance):
+        return model
+    light = np.maximum(cells.y - model.continuum(cells.x), 0.0)
+    soft = replace(cells, weight=1.0 / (1.0 / cells.weight + (ROUGH * light) ** 2))
+    lines = nonnegative.first_lines(cells, model, significance=0.6 * significance)
+    model = settled(soft, replace(model, lines=lines), Priors(), None, steps=2)
+    model = without_needless(soft, model, Priors(), significance=0.75 * significance)
+    if not len(model.lines.centre):
+        return model
+    learned = settled(soft, model, Priors(spread=0.1), model.spread, steps=2)
+    return replace(learned, spread=line_spread.nearest_boxed(learned.spread))
 
 
 def improved(cells: Cells, model: Model, boxed: LineSpread, *, significance: float) -> Model:

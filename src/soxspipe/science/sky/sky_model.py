@@ -187,21 +187,25 @@ def fit(
     coarse = sky_lines.coarse(
         gathered, low, high, degree=options.degree, points=options.coarse_points
     )
-    simple = coarse
-    model, boxed = sky_lines.found(gathered, coarse, significance=options.lines)
+    model = sky_lines.begun(gathered, coarse, significance=options.lines)
     for _ in range(2):
+        model = sky_lines.rough(gathered, model, significance=options.lines)
+        along = _along(work, model, along, used, options.illumination)
+        gathered = work.gathered(model, along, used)
+    boxed = model.spread
+    for _ in range(2):
+        model = sky_lines.improved(gathered, model, boxed, significance=options.lines)
         along = _along(work, model, along, used, options.illumination)
         used = _kept(work.pulls(model, along), usable, options.clip)
         gathered = work.gathered(model, along, used)
-        model = sky_lines.improved(gathered, model, boxed, significance=options.lines)
     model, converged = _refined(work, model, along, used, gathered, options)
     model, covariance = joint.step(gathered, model, Priors(), boxed)
     if not np.isfinite(joint.misfit(gathered, model)) or joint.misfit(
         gathered, model
-    ) > 1.05 * joint.misfit(gathered, simple):
+    ) > 1.05 * joint.misfit(gathered, coarse):
         along = along_slit.even(pixels.slit)
         gathered = work.gathered(None, along, used)
-        model, covariance = joint.step(gathered, simple, Priors(), None)
+        model, covariance = joint.step(gathered, coarse, Priors(), None)
         converged = False
     return OrderSky(model, along, covariance, gathered, used, converged)
 
