@@ -1,6 +1,6 @@
 """What the sky changes along the slit: illumination, place and width of its lines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -14,12 +14,23 @@ BROAD = ((1, 0), (2, 0))
 PRIORS = (0.01, 0.05, 0.1)
 
 
+#: Cells along the slit (1 at its end) in which lines tell the illumination; narrow at the ends, where a flat
+#: is least certain.
+EDGES = np.array([0.0, 0.1, 0.3, 0.5, 0.7, 0.84, 0.92, 0.97, 1.001])
+EDGES = np.concatenate([-EDGES[:0:-1], EDGES[1:]])
+CENTRES = 0.5 * (EDGES[1:] + EDGES[:-1])
+#: Prior standard deviation of the illumination of a cell, beside the polynomial.
+UNEVEN = 0.02
+
+
 @dataclass(frozen=True, eq=False)
 class AlongSlit:
-    """illumination  polynomial of the slit position (arcsec), 1 at its middle
+    """uneven  illumination minus 1 in cells at CENTRES, times `scale`; beside the polynomial
+    illumination  polynomial of the slit position (arcsec), 1 at its middle
     shift, broad  coefficients of SHIFT and BROAD: bins, bins squared; scale: arcsec of the slit's end
     """
 
+    uneven: np.ndarray
     illumination: np.ndarray
     shift: np.ndarray
     broad: np.ndarray
@@ -27,7 +38,8 @@ class AlongSlit:
 
     def factor(self, slit: np.ndarray) -> np.ndarray:
         """(n,) illumination."""
-        return np.asarray(polynomial.polyval(slit, self.illumination))
+        cells = 1.0 + np.interp(slit / self.scale, CENTRES, self.uneven)
+        return np.asarray(polynomial.polyval(slit, self.illumination) * cells)
 
     def moved(self, bins: np.ndarray, slit: np.ndarray, model: Model) -> np.ndarray:
         """(n,) native bin at which a pixel sees the sky of the slit's middle."""
@@ -50,7 +62,8 @@ class AlongSlit:
 def even(slit: np.ndarray) -> AlongSlit:
     """A sky that is the same at all slit positions."""
     scale = max(float(np.abs(slit).max(initial=0.0)), 1e-3)
-    return AlongSlit(np.array([1.0]), np.zeros(len(SHIFT)), np.zeros(len(BROAD)), scale)
+    nothing = np.zeros(len(CENTRES))
+    return AlongSlit(nothing, np.array([1.0]), np.zeros(len(SHIFT)), np.zeros(len(BROAD)), scale)
 
 
 def _terms(powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -79,6 +92,8 @@ def fit(
     degree : of the illumination. Priors pull towards no change: a faint sky says nothing.
     """
     t, s = model.place(bins), slit / start.scale
+    cells = 1.0 + np.interp(s, CENTRES, start.uneven)
+    data, weight = data / cells, weight * cells**2
     moved = start.moved(bins, slit, model)
     lines, slope, curve = model.of_lines(moved)
     level = model.continuum(moved) + lines
@@ -102,8 +117,39 @@ def fit(
     found = np.linalg.solve(normal, weighted.T @ target)[4:]
     shape = found[:degree] / start.scale ** np.arange(1, degree + 1)
     return AlongSlit(
+        start.uneven,
         np.concatenate([[1.0], shape]),
         np.clip(found[degree : degree + len(SHIFT)], -0.3, 0.3),
         np.clip(found[degree + len(SHIFT) :], -0.3, 0.3),
         start.scale,
     )
+
+
+def uneven(
+    model: Model,
+    start: AlongSlit,
+    bins: np.ndarray,
+    slit: np.ndarray,
+    data: np.ndarray,
+    weight: np.ndarray,
+) -> AlongSlit:
+    """Fit the illumination of cells along the slit, by what lines show; all (n,).
+
+    Light that does not follow the lines is left aside: it may be that of an extended object.
+    """
+    cell = np.clip(np.searchsorted(EDGES, slit / start.scale) - 1, 0, len(CENTRES) - 1)
+    factor = start.factor(slit)
+    light = factor * model.of_lines(start.moved(bins, slit, model))[0]
+    left = data - start.at(model, bins, slit)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(cell, weight * values, len(CENTRES))
+
+    all_ = np.maximum(total(np.ones(len(light))), 1e-30)
+    lines = total(light) / all_
+    strength = np.maximum(total(light**2) - all_ * lines**2, 0.0)
+    change = (total(light * left) - lines * total(left)) / (strength + 1.0 / UNEVEN**2)
+    # how bright the lines are is known from the rest of the model
+    change -= float((strength * change).sum() / max(strength.sum(), 1e-30))
+    known = start.uneven + np.where(strength > 0, change, 0.0)
+    return replace(start, uneven=np.clip(known, -0.2, 0.2))

@@ -171,6 +171,7 @@ def solve(
         ties = cho_solve_banded((lower, True), tie, check_finite=False)
         pull = _pull(spread, priors.spread)
         target = pull * (boxed.coefficients - spread.coefficients).ravel()
+        border = np.tril(border) + np.tril(border, -1).T
         schur = border - tie.T @ ties
         schur[np.diag_indices_from(schur)] += pull / length**2
         factor = cho_factor(schur, check_finite=False)
@@ -366,7 +367,7 @@ def _accumulate(  # type: ignore[no-untyped-def]
         for a in range(many):
             g = w[c] * row[touched[a]]
             shared[touched[a]] += g * y[c]
-            for b in range(many):
+            for b in range(a + 1):
                 border[touched[a], touched[b]] += g * row[touched[b]]
             for b in range(n):
                 tie[idx[b], touched[a]] += g * val[b]

@@ -213,15 +213,14 @@ def fit(
 def _along(
     work: _Pixels, model: Model, start: AlongSlit, used: np.ndarray, degree: int
 ) -> AlongSlit:
-    return along_slit.fit(
-        model,
-        start,
+    chosen = (
         work.bins[used],
         work.slit[used],
         work.data[used],
         1.0 / work.variance[used],
-        degree=degree,
     )
+    smooth = along_slit.fit(model, start, *chosen, degree=degree)
+    return along_slit.uneven(model, smooth, *chosen)
 
 
 def _kept(pull: np.ndarray, usable: np.ndarray, clip: float) -> np.ndarray:
