@@ -148,8 +148,9 @@ def uneven(
     all_ = np.maximum(total(np.ones(len(light))), 1e-30)
     lines = total(light) / all_
     strength = np.maximum(total(light**2) - all_ * lines**2, 0.0)
-    change = (total(light * left) - lines * total(left)) / (strength + 1.0 / UNEVEN**2)
+    pull = 1.0 / UNEVEN**2
+    change = total(light * left) - lines * total(left) - pull * start.uneven
+    change /= strength + pull
     # how bright the lines are is known from the rest of the model
     change -= float((strength * change).sum() / max(strength.sum(), 1e-30))
-    known = start.uneven + np.where(strength > 0, change, 0.0)
-    return replace(start, uneven=np.clip(known, -0.2, 0.2))
+    return replace(start, uneven=np.clip(start.uneven + change, -0.2, 0.2))

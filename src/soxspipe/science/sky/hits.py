@@ -31,7 +31,8 @@ def far_off(
         n = len(at) // window
         if n == 0:
             break
-        at = at[: n * window].reshape(n, window)
+        # the last window overlaps the one before
+        at = np.concatenate([at[: n * window], at[-window:]]).reshape(n + 1, window)
         middle = np.median(data[at], axis=1)[:, None]
         off = np.abs(data[at] - middle)
         scatter = MAD * np.median(off, axis=1)[:, None]

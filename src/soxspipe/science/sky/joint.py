@@ -136,12 +136,18 @@ class Covariance:
 
 
 def solve(
-    cells: Cells, start: Model, priors: Priors, boxed: LineSpread | None, length: float = 1.0
+    cells: Cells,
+    start: Model,
+    priors: Priors,
+    boxed: LineSpread | None,
+    length: float = 1.0,
+    heights: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Model, Covariance]:
     """One Gauss-Newton step from `start`.
 
     boxed : line spread about which the learned one varies; None: the line spread is not changed.
     length : below 1 the step is damped, by a pull towards `start`.
+    heights : prior mean and standard deviation (l,) of the lines' heights; None: no prior.
     """
     lines, spread = start.lines, start.spread
     knots = bspline.full_knots(start.breaks, start.degree)
@@ -162,6 +168,9 @@ def solve(
         (band, vector, tie, border, shared),
     )
     _add_priors(band, vector, index, priors, lines, length)
+    if heights is not None:
+        band[0][index[1]] += 1.0 / heights[1] ** 2
+        vector[index[1]] += heights[0] / heights[1] ** 2
     lower = cholesky_banded(band, lower=True, check_finite=False)
     solution = cho_solve_banded((lower, True), vector, check_finite=False)
     change = np.zeros(0)

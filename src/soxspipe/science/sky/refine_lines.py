@@ -39,6 +39,8 @@ def without_needless(
     whole, covariance = joint.step(cells, model, priors, None)
     lines = whole.lines
     out = lines.height < significance * np.sqrt(covariance.of_heights)
+    # beyond the order's ends only the wing of a line is seen, which the continuum can make as well
+    out |= (lines.centre < model.low) | (lines.centre > model.high)
     width = model.spread.box + 2.0 * model.spread.blur + 0.5
     for i in np.flatnonzero(np.diff(lines.centre) < 0.25 * width):
         if not (out[i] or out[i + 1]):

@@ -1,7 +1,5 @@
 """Find the lines of the sky in its own residuals: no line list, a doublet is two lines."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from soxspipe.science.sky.cells import PER_BIN, Cells
@@ -113,22 +111,3 @@ def more_lines(cells: Cells, model: Model, *, significance: float, share: float 
 def _running_max(values: np.ndarray, half: int) -> np.ndarray:
     padded = np.pad(values, half, constant_values=-np.inf)
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=1))
-
-
-def fewer_lines(model: Model, variance: np.ndarray, *, significance: float) -> Lines:
-    """The model's lines without those below `significance` or so close to a brighter one that they
-    are one; variance: (l,) of the heights.
-    """
-    lines = model.lines
-    keep = lines.height > significance * np.sqrt(variance)
-    width = model.spread.box + 2.0 * model.spread.blur + 0.5
-    for i in np.flatnonzero(np.diff(lines.centre) < 0.12 * width):
-        weak = i if lines.height[i] < lines.height[i + 1] else i + 1
-        keep[weak] = False
-    keep &= (lines.centre > model.low - 1) & (lines.centre < model.high + 1)
-    return Lines(lines.centre[keep], lines.height[keep], lines.broad[keep])
-
-
-def with_lines(model: Model, lines: Lines) -> Model:
-    """The model with other lines."""
-    return replace(model, lines=lines)
