@@ -11,11 +11,11 @@ from soxspipe.science.sky.joint import Model
 SHIFT = ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1))
 BROAD = ((1, 0), (2, 0))
 #: Prior standard deviations at the slit's end: illumination (share), shift (bins), broadening (bins^2).
-PRIORS = (0.01, 0.05, 0.1)
+PRIORS = (0.05, 0.05, 0.1)
 
 
-#: Cells along the slit (1 at its end) in which lines tell the illumination; narrow at the ends, where a flat
-#: is least certain.
+#: Cells along the slit (1 at its end) in which lines tell the illumination; narrow at the ends, where a
+#: flat is least certain.
 EDGES = np.array([0.0, 0.1, 0.3, 0.5, 0.7, 0.84, 0.92, 0.97, 1.001])
 EDGES = np.concatenate([-EDGES[:0:-1], EDGES[1:]])
 CENTRES = 0.5 * (EDGES[1:] + EDGES[:-1])

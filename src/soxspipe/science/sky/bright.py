@@ -84,10 +84,7 @@ def _taken(cells: Cells, near: np.ndarray) -> Cells:
     """Cells in reach of a line, and every eighth of the others (they hold the continuum)."""
     keep = (near >= 0) | ((cells.number % 8) == 0)
     return Cells(
-        *(
-            getattr(cells, name)[keep]
-            for name in ("x", "spread", "y", "weight", "count", "number")
-        )
+        *(getattr(cells, name)[keep] for name in ("x", "spread", "y", "weight", "count", "number"))
     )
 
 

@@ -27,12 +27,12 @@ def far_off(
     far = np.zeros(len(data), dtype=bool)
     window = max(window, 6)
     for _ in range(max(rounds, 1)):
-        at = np.flatnonzero(usable & ~far)
-        n = len(at) // window
+        left = np.flatnonzero(usable & ~far)
+        n = len(left) // window
         if n == 0:
             break
         # the last window overlaps the one before
-        at = np.concatenate([at[: n * window], at[-window:]]).reshape(n + 1, window)
+        at = np.concatenate([left[: n * window], left[-window:]]).reshape(n + 1, window)
         middle = np.median(data[at], axis=1)[:, None]
         off = np.abs(data[at] - middle)
         scatter = MAD * np.median(off, axis=1)[:, None]

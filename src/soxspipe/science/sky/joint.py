@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded
 
 from soxspipe.maths import bspline
+from soxspipe.science.sky import loops
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.line_spread import POWERS, LineSpread, profile, weights
-
-#: Bins by which a line reaches beyond its line spread: broadening, and the extent of a cell.
-MARGIN = 1.2
+from soxspipe.science.sky.line_spread import POWERS, LineSpread
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ class Model:
         lines = self.lines
         if len(lines.centre):
             shapes = self.spread.of(self.place(lines.centre))
-            _add_lines(
+            loops.add_lines(
                 np.ascontiguousarray(x, dtype="f8"),
                 lines.centre,
                 lines.height,
@@ -103,25 +100,18 @@ class Covariance:
     @cached_property
     def inverse(self) -> np.ndarray:
         """Lower band of the inverse of the banded part."""
-        return np.asarray(_selected_inverse(self.lower))
+        return np.asarray(loops.selected_inverse(self.lower))
 
     def variance(self, x: np.ndarray) -> np.ndarray:
         """(n,) electrons squared: variance of the model at native bins x, rising."""
         m = self.model
         out = np.zeros(len(x))
         border = np.linalg.inv(self.factor) if len(self.factor) else self.factor
-        place = m.place(m.lines.centre)
-        _variance(
+        loops.model_variance(
             np.ascontiguousarray(x, dtype="f8"),
-            bspline.full_knots(m.breaks, m.degree),
-            m.degree,
-            m.lines.centre,
-            m.lines.height,
-            m.lines.broad,
-            m.spread.of(place),
-            place,
-            m.spread.half,
-            *self.index,
+            (bspline.full_knots(m.breaks, m.degree), m.degree, self.index[0]),
+            _columns(m, self.index[1]),
+            m.place(m.lines.centre),
             self.inverse,
             self.ties,
             border,
@@ -154,17 +144,15 @@ def solve(
     n_spline = len(knots) - start.degree - 1
     index = _positions(knots, n_spline, start.degree, lines)
     n = n_spline + 3 * len(lines.centre)
-    shapes, place = spread.of(start.place(lines.centre)), start.place(lines.centre)
     learned = POWERS * spread.coefficients.shape[1] if boxed is not None else 0
     reach = _reach(knots, n_spline, start.degree, lines, spread.half, *index)
     band, vector = np.zeros((reach + 1, n)), np.zeros(n)
     tie, border, shared = np.zeros((n, learned)), np.zeros((learned, learned)), np.zeros(learned)
-    arguments = (lines.centre, lines.height, lines.broad, shapes, place, spread.half, *index)
-    _accumulate(
+    loops.accumulate(
         (cells.x, cells.spread, cells.y, cells.weight),
-        knots,
-        start.degree,
-        *arguments,
+        (knots, start.degree, index[0]),
+        _columns(start, index[1]),
+        start.place(lines.centre),
         (band, vector, tie, border, shared),
     )
     _add_priors(band, vector, index, priors, lines, length)
@@ -178,7 +166,7 @@ def solve(
         if boxed.coefficients.shape != spread.coefficients.shape:
             raise ValueError("the learned line spread and the boxed one differ in extent")
         ties = cho_solve_banded((lower, True), tie, check_finite=False)
-        pull = _pull(spread, priors.spread)
+        pull = _pull(boxed, priors.spread)
         target = pull * (boxed.coefficients - spread.coefficients).ravel()
         border = np.tril(border) + np.tril(border, -1).T
         schur = border - tie.T @ ties
@@ -192,6 +180,13 @@ def solve(
     model = _moved(start, solution, change, index)
     covariance = Covariance(model, index, lower, ties, border)
     return model, covariance
+
+
+def _columns(model: Model, at: np.ndarray) -> tuple[np.ndarray | float, ...]:
+    """The lines as the loops take them."""
+    lines, spread = model.lines, model.spread
+    shapes = spread.of(model.place(lines.centre))
+    return lines.centre, lines.height, lines.broad, shapes, spread.half, at
 
 
 def step(
@@ -227,10 +222,12 @@ def residuals(cells: Cells, model: Model) -> np.ndarray:
     return np.asarray((cells.y - here) * np.sqrt(cells.weight))
 
 
-def _pull(spread: LineSpread, share: float) -> np.ndarray:
-    """Inverse prior variance of all coefficients of the line spread."""
-    k = spread.coefficients.shape[1]
-    return np.repeat(1.0 / (share * np.array([1.0, 0.7])) ** 2, k)
+def _pull(boxed: LineSpread, share: float) -> np.ndarray:
+    """Inverse prior variance of all coefficients of the line spread: wings vary less."""
+    height = np.maximum(np.abs(boxed.coefficients[0]), 0.05)
+    for _ in range(3):  # the flank of a box is where its neighbour towards the middle is high
+        height = np.maximum(height, np.maximum(np.roll(height, 1), np.roll(height, -1)))
+    return np.asarray(1.0 / (share * np.outer((1.0, 0.7), height)) ** 2).ravel()
 
 
 def _moved(
@@ -250,9 +247,7 @@ def _moved(
     if not np.array_equal(rising, np.arange(len(rising))):
         # lines that pass each other keep their places for this step
         lines = Lines(start.lines.centre, height, start.lines.broad)
-    return Model(
-        start.breaks, start.degree, solution[spline], lines, spread, start.low, start.high
-    )
+    return Model(start.breaks, start.degree, solution[spline], lines, spread, start.low, start.high)
 
 
 def _positions(
@@ -276,8 +271,8 @@ def _reach(
     at: np.ndarray,
 ) -> int:
     """Largest distance of two parameters that a cell can tie."""
-    low = np.concatenate([knots[:n_spline] - 0.3, lines.centre - half - MARGIN])
-    high = np.concatenate([knots[degree + 1 :] + 0.3, lines.centre + half + MARGIN])
+    low = np.concatenate([knots[:n_spline] - 0.3, lines.centre - half - loops.MARGIN])
+    high = np.concatenate([knots[degree + 1 :] + 0.3, lines.centre + half + loops.MARGIN])
     first = np.concatenate([spline, at])
     rising = np.argsort(first)
     low, high, first = low[rising], high[rising], first[rising]
@@ -314,178 +309,3 @@ def _add_priors(
     diagonal[at + 1] += 1.0 / (priors.shift * length) ** 2
     diagonal[at + 2] += 1.0 / (priors.broad * length) ** 2
     vector[at + 2] -= lines.broad / priors.broad**2
-
-
-@njit(cache=True)
-def _border_row(x, centre, height, broad, place, half, first, k, row, more):  # type: ignore[no-untyped-def]
-    """Derivative of the model at x by each coefficient of the line spread, added to `row`."""
-    out = np.empty(4)
-    m = first
-    while m < len(centre) and centre[m] < x + half + MARGIN:
-        d = np.sqrt(2.0 * max(broad[m], 0.0))
-        for sign in (-1.0, 1.0):
-            j = weights(x - centre[m] + sign * d, half, k, out)
-            if j >= 0:
-                for a in range(4):
-                    term = 0.5 * more * height[m] * out[a]
-                    for p in range(POWERS):
-                        row[p * k + j + a] += term
-                        term *= place[m]
-        m += 1
-
-
-@njit(cache=True)
-def _accumulate(  # type: ignore[no-untyped-def]
-    cells, knots, degree, centre, height, broad, shapes, place, half, spline, at, out
-):
-    """Normal equations: lower band, border and right-hand sides."""
-    x, spread, y, w = cells
-    band, vector, tie, border, shared = out
-    most = degree + 1 + 3 * len(centre)
-    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
-    hint = np.array([degree, 0])
-    learned = len(shared)
-    k = learned // POWERS
-    row = np.zeros(learned)
-    touched = np.zeros(learned, dtype=np.int64)
-    for c in range(len(x)):
-        # both samples of a cell share one list of parameters: that of its middle
-        n = _cell_row(
-            x[c], spread[c], knots, degree, centre, height, broad, shapes, half, spline, at, hint,
-            idx, val,
-        )
-        for a in range(n):
-            i, g = idx[a], w[c] * val[a]
-            if g == 0.0:
-                continue
-            vector[i] += g * y[c]
-            for b in range(n):
-                if idx[b] <= i and val[b] != 0.0:
-                    band[i - idx[b], idx[b]] += g * val[b]
-        if learned == 0:
-            continue
-        row[:] = 0.0
-        _border_row(x[c] - spread[c], centre, height, broad, place, half, hint[1], k, row, 0.5)
-        _border_row(x[c] + spread[c], centre, height, broad, place, half, hint[1], k, row, 0.5)
-        many = 0
-        for q in range(learned):
-            if row[q] != 0.0:
-                touched[many] = q
-                many += 1
-        # the heights' columns hold the present line spread: the border is the change of it
-        for a in range(many):
-            g = w[c] * row[touched[a]]
-            shared[touched[a]] += g * y[c]
-            for b in range(a + 1):
-                border[touched[a], touched[b]] += g * row[touched[b]]
-            for b in range(n):
-                tie[idx[b], touched[a]] += g * val[b]
-
-
-@njit(cache=True)
-def _cell_row(  # type: ignore[no-untyped-def]
-    x, spread, knots, degree, centre, height, broad, shapes, half, spline, at, hint, idx, val
-):
-    """Design row averaged over the two samples of a cell."""
-    basis = np.empty(degree + 1)
-    inside = min(max(x, knots[0]), knots[-1])
-    hint[0] = bspline._span(inside, knots, degree, hint[0])
-    first = max(hint[0] - degree - 1, 0)
-    last = min(hint[0] + 1, len(spline) - 1)
-    n = 0
-    for a in range(first, last + 1):
-        idx[n], val[n] = spline[a], 0.0
-        n += 1
-    span = hint[0]
-    for sign in (-1.0, 1.0):
-        z = min(max(x + sign * spread, knots[0]), knots[-1])
-        here = bspline._span(z, knots, degree, span)
-        # samples further off than one knot are held in the neighbouring span
-        here = min(max(here, first + degree), last)
-        bspline._basis(z, knots, here, degree, basis)
-        for a in range(degree + 1):
-            val[here - degree + a - first] += 0.5 * basis[a]
-    while hint[1] > 0 and centre[hint[1] - 1] > x - half - MARGIN:
-        hint[1] -= 1
-    while hint[1] < len(centre) and centre[hint[1]] < x - half - MARGIN:
-        hint[1] += 1
-    m = hint[1]
-    while m < len(centre) and centre[m] < x + half + MARGIN:
-        idx[n], idx[n + 1], idx[n + 2] = at[m], at[m] + 1, at[m] + 2
-        val[n], val[n + 1], val[n + 2] = 0.0, 0.0, 0.0
-        for sign in (-1.0, 1.0):
-            v, s, t = profile(x + sign * spread - centre[m], shapes[m], half, broad[m])
-            val[n] += 0.5 * v
-            val[n + 1] -= 0.5 * height[m] * s
-            val[n + 2] += 0.5 * height[m] * t
-        n += 3
-        m += 1
-    return n
-
-
-@njit(cache=True)
-def _add_lines(x, centre, height, broad, shapes, half, out):  # type: ignore[no-untyped-def]
-    first = 0
-    for i in range(len(x)):
-        while first > 0 and centre[first - 1] > x[i] - half - MARGIN:
-            first -= 1
-        while first < len(centre) and centre[first] < x[i] - half - MARGIN:
-            first += 1
-        m = first
-        while m < len(centre) and centre[m] < x[i] + half + MARGIN:
-            v, s, t = profile(x[i] - centre[m], shapes[m], half, broad[m])
-            out[0, i] += height[m] * v
-            out[1, i] += height[m] * s
-            out[2, i] += height[m] * t
-            m += 1
-
-
-@njit(cache=True)
-def _variance(  # type: ignore[no-untyped-def]
-    x, knots, degree, centre, height, broad, shapes, place, half, spline, at, inverse, ties, border,
-    out,
-):
-    most = degree + 3 + 3 * len(centre)
-    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
-    hint = np.array([degree, 0])
-    learned = border.shape[0]
-    row = np.zeros(learned)
-    for i in range(len(x)):
-        n = _cell_row(
-            x[i], 0.0, knots, degree, centre, height, broad, shapes, half, spline, at, hint, idx, val
-        )
-        total = 0.0
-        for a in range(n):
-            for b in range(n):
-                if idx[b] <= idx[a]:
-                    d = idx[a] - idx[b]
-                    if d < inverse.shape[0]:
-                        twice = 1.0 if d == 0 else 2.0
-                        total += twice * val[a] * val[b] * inverse[d, idx[b]]
-        if learned > 0:
-            row[:] = 0.0
-            _border_row(
-                x[i], centre, height, broad, place, half, hint[1], learned // POWERS, row, 1.0
-            )
-            for a in range(n):
-                for q in range(learned):
-                    row[q] -= val[a] * ties[idx[a], q]
-            total += row @ (border @ row)
-        out[i] = total
-
-
-@njit(cache=True)
-def _selected_inverse(lower):  # type: ignore[no-untyped-def]
-    """Lower band of the inverse, from a banded Cholesky factor (Takahashi et al. 1973)."""
-    width, n = lower.shape
-    out = np.zeros_like(lower)
-    for j in range(n - 1, -1, -1):
-        pivot = lower[0, j]
-        last = min(j + width - 1, n - 1)
-        for i in range(last, j - 1, -1):
-            total = 1.0 / pivot if i == j else 0.0
-            for k in range(j + 1, last + 1):
-                a, b = max(i, k), min(i, k)
-                total -= lower[k - j, j] * out[a - b, b]
-            out[i - j, j] = total / pivot
-    return out

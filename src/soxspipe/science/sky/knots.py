@@ -18,10 +18,11 @@ def finer(
 
     Parameters
     ----------
-    place, residual : (n,) native bin and residual of the pixels that count, in units of noise; clipped, so
-    that single hits do not ask for knots.
-    significance : of the mean of a half-bin cell. points : least pixels in a half interval. window, floor :
-    noise is the `floor` percentile of cells within `window` bins, if that is above what pure noise has.
+    place, residual : (n,) native bin and residual of the pixels that count, in units of noise; clipped,
+    so that single hits do not ask for knots.
+    significance : of the mean of a half-bin cell. points : least pixels in a half interval.
+    window, floor : noise is the `floor` percentile of cells within `window` bins, if that is above what
+    pure noise has.
     """
     low = breaks[0]
     n = int(np.ceil((breaks[-1] - low) * 2))

@@ -34,9 +34,7 @@ def first_lines(cells: Cells, model: Model, *, significance: float, sweeps: int 
 def _gathered(place: np.ndarray, amount: np.ndarray) -> Lines:
     """One line per peak of the amounts, at the mean place of what belongs to it."""
     padded = np.concatenate([[0.0], amount, [0.0]])
-    starts_new = (padded[1:-1] <= 0) | (
-        (padded[:-2] > padded[1:-1]) & (padded[2:] > padded[1:-1])
-    )
+    starts_new = (padded[1:-1] <= 0) | ((padded[:-2] > padded[1:-1]) & (padded[2:] > padded[1:-1]))
     group = np.cumsum(starts_new)
     total = np.bincount(group, amount)
     some = total > 0

@@ -1,4 +1,4 @@
-"""The sky left in the difference of two exposures: the lines of their sky, scaled, and a sparse spline."""
+"""The sky left in the difference of two exposures: scaled lines of their sky, and a sparse spline."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ TERMS = 2
 def scaled(cells: Cells, start: Model, template: Lines) -> tuple[Model, Covariance]:
     """Fit `start` to a difference, its lines being those of `template`.
 
-    The sky changes by per cents within minutes, most lines alike. The heights of all lines give the common
-    scale and the scatter about it; then each is drawn to the scale as far as its noise asks (empirical
+    The sky changes by per cents within minutes, most lines alike. The heights of all lines give the
+    common scale and the scatter about it; then each is drawn to the scale as far as its noise asks (empirical
     Bayes): where the difference shows nothing, nothing is added.
     """
     light = np.abs(template.height)

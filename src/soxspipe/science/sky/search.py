@@ -15,12 +15,12 @@ def width_of_lines(cells: Cells, level: np.ndarray, *, usual: float = 3.5) -> Li
     level : (c,) electrons of the continuum below. Blends look wide: the lower third counts. `usual`
     (bins) is taken where no line stands out by 15 sigma.
     """
-    above, error, number = _on_grid(cells, cells.y - level)
+    above, error, _number = _on_grid(cells, cells.y - level)
     smooth = np.convolve(above, np.full(3, 1 / 3), mode="same")
     strength = np.convolve(above / error**2, np.ones(PER_BIN), mode="same") / np.sqrt(
         np.convolve(1 / error**2, np.ones(PER_BIN), mode="same")
     )
-    widths = []
+    widths: list[float] = []
     reach = 30 * PER_BIN
     for i in np.argsort(smooth)[::-1][: 40 * PER_BIN]:
         if strength[i] < 15 or len(widths) >= 12:

@@ -16,7 +16,7 @@ ROUGH = 0.005
 
 
 def coarse(cells: Cells, low: float, high: float, *, degree: int, points: float) -> Model:
-    """Continuum on sparse knots, `points` pixels apart, below the lines, and a guess of the line spread."""
+    """Continuum on knots `points` pixels apart, below the lines, and a guess of the line spread."""
     per_bin = float(cells.count.sum()) / (high - low)
     n = max(int((high - low) * per_bin / points), 2)
     breaks = np.linspace(low, high, n + 1)

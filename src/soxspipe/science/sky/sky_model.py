@@ -1,9 +1,9 @@
 """The sky of one order, fitted to detector pixels as they were read (Kelson 2003, PASP 115, 688).
 
-Lines are tilted, so the pixels of a column sample a sky line at many sub-pixel phases. The sky is a sum of
-lines, each with height, place and broadening, of one line spread learned from the lines themselves, and
-of a cubic B-spline in the native bin coordinate. Knots are sparse; they are added only where the data
-show what lines do not explain: every number fitted is noise, common to all rows, in the spectrum.
+Lines are tilted, so the pixels of a column sample a sky line at many sub-pixel phases. The sky is a sum
+of lines, each with height, place and broadening, of one line spread learned from the lines themselves,
+and of a cubic B-spline in the native bin coordinate. Knots are sparse; they are added only where the
+data show what lines do not explain: every number fitted is noise, common to all rows, in the spectrum.
 """
 
 from dataclasses import replace
