@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.polynomial import polynomial
 
-from soxspipe.science.sky.joint import Model
+from soxspipe.science.sky.model import Model
 
 #: Powers (slit, place along the order) of the shift and of the broadening of lines.
 SHIFT = ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1))

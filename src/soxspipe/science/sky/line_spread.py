@@ -4,7 +4,7 @@ It is kept as a uniform cubic B-spline whose coefficients are polynomials of the
 so that it can be learned from the sky lines themselves, starting from box and Gaussian.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -83,11 +83,6 @@ def nearest_boxed(spread: LineSpread) -> LineSpread:
     start = [spread.box, spread.blur, 1.0, 0.0]
     found = least_squares(off, start, bounds=([0.04, 0.24, 0.3, -1.5], [40.0, 12.0, 3.0, 1.5]))
     return boxed(float(found.x[0]), float(found.x[1]))
-
-
-def changed(spread: LineSpread, change: np.ndarray) -> LineSpread:
-    """With `change` (POWERS, k) added to its coefficients."""
-    return replace(spread, coefficients=spread.coefficients + change)
 
 
 @njit(cache=True)

@@ -4,8 +4,8 @@ import numpy as np
 from numba import njit
 
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Lines, Model
 from soxspipe.science.sky.line_spread import value
+from soxspipe.science.sky.model import Lines, Model
 
 #: Grid points per native bin.
 GRID = 2

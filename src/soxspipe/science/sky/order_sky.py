@@ -6,7 +6,8 @@ import numpy as np
 
 from soxspipe.science.sky.along_slit import AlongSlit
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Covariance, Model
+from soxspipe.science.sky.joint import Covariance
+from soxspipe.science.sky.model import Model
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class SkyOptions:
     """degree         of the continuum spline
     coarse_points  pixels per interval of the first knots; fine_points: least pixels beside a new knot
     significance   of structure that asks for knots
-    lines          significance above which a line is modelled; infinite: no lines
+    lines          significance, all rows together, above which a line is modelled; infinite: no lines
     clip           rejection limit of pixels; rounds: most rounds of refinement
     illumination   degree of the polynomial along the slit
     hit_sigma, hit_rounds, hit_window  pixels left out of the first fit, see hits.far_off

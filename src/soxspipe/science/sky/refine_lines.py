@@ -6,8 +6,8 @@ import numpy as np
 
 from soxspipe.science.sky import joint
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Lines, Model, Priors
 from soxspipe.science.sky.line_spread import LineSpread
+from soxspipe.science.sky.model import Lines, Model, Priors
 
 
 def settled(

@@ -6,7 +6,8 @@ import numpy as np
 
 from soxspipe.science.sky import joint
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Covariance, Lines, Model, Priors
+from soxspipe.science.sky.joint import Covariance
+from soxspipe.science.sky.model import Lines, Model, Priors
 
 #: Lines keep their places and widths: what they may move is far below what could be measured.
 FIXED = Priors(shift=1e-4, broad=1e-4)
@@ -20,8 +21,8 @@ def scaled(cells: Cells, start: Model, template: Lines) -> tuple[Model, Covarian
     """Fit `start` to a difference, its lines being those of `template`.
 
     The sky changes by per cents within minutes, most lines alike. The heights of all lines give the
-    common scale and the scatter about it; then each is drawn to the scale as far as its noise asks (empirical
-    Bayes): where the difference shows nothing, nothing is added.
+    common scale and the scatter about it; then each is drawn to the scale as far as its noise asks
+    (empirical Bayes): where the difference shows nothing, nothing is added.
     """
     light = np.abs(template.height)
     zero = replace(start, lines=replace(template, height=np.zeros(len(light))))

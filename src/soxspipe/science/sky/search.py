@@ -3,8 +3,8 @@
 import numpy as np
 
 from soxspipe.science.sky.cells import PER_BIN, Cells
-from soxspipe.science.sky.joint import Lines, Model
 from soxspipe.science.sky.line_spread import LineSpread, boxed
+from soxspipe.science.sky.model import Lines, Model
 
 NO_LINES = Lines(np.zeros(0), np.zeros(0), np.zeros(0))
 

@@ -7,8 +7,8 @@ import numpy as np
 from soxspipe.maths import bspline
 from soxspipe.science.sky import bright, joint, line_spread, nonnegative, search
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Model, Priors
 from soxspipe.science.sky.line_spread import LineSpread
+from soxspipe.science.sky.model import Model, Priors
 from soxspipe.science.sky.refine_lines import settled, without_needless
 
 #: Share of the light by which early models may be off.

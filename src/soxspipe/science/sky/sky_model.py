@@ -14,7 +14,7 @@ from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.errors import DataError
 from soxspipe.science.sky import along_slit, hits, joint, line_spread, sky_lines, steps
 from soxspipe.science.sky import residual as difference
-from soxspipe.science.sky.joint import Model, Priors
+from soxspipe.science.sky.model import Model, Priors
 from soxspipe.science.sky.order_sky import OrderSky, SkyOptions
 from soxspipe.science.sky.steps import WORSE, Pixels
 

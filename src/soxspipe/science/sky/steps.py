@@ -8,8 +8,8 @@ from soxspipe.maths.robust import mad_sigma
 from soxspipe.science.sky import along_slit, cells, joint, knots, sky_lines
 from soxspipe.science.sky.along_slit import AlongSlit
 from soxspipe.science.sky.cells import Cells
-from soxspipe.science.sky.joint import Model, Priors
 from soxspipe.science.sky.line_spread import LineSpread
+from soxspipe.science.sky.model import Model, Priors
 from soxspipe.science.sky.order_sky import SkyOptions
 
 #: Growth of the misfit by which a model is worse than the one before.
