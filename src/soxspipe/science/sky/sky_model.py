@@ -82,7 +82,7 @@ def fit(
     for _ in range(2):
         model = sky_lines.improved(gathered, model, boxed, significance=options.lines)
         slit = steps.along(work, model, slit, used, options.illumination)
-        used = steps.kept(work.pulls(model, slit), usable, options.clip)
+        used = steps.kept(work.pulls(model, slit), usable, options)
         gathered = work.gathered(model, slit, used)
     model, converged = steps.refined(work, model, slit, used, gathered, options, None)
     model, covariance = joint.step(gathered, model, Priors(), boxed)
@@ -128,7 +128,7 @@ def residual(
     for _ in range(2):
         gathered = work.gathered(start, slit, used)
         model, covariance = difference.scaled(gathered, start, template.model.lines)
-        used = steps.kept(work.pulls(model, slit), usable, options.clip)
+        used = steps.kept(work.pulls(model, slit), usable, options)
     finer, converged = steps.refined(work, model, slit, used, gathered, options, None)
     if len(finer.breaks) > len(breaks):
         start = replace(start, breaks=finer.breaks, coefficients=finer.coefficients)

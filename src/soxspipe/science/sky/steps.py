@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soxspipe.maths.robust import mad_sigma
-from soxspipe.science.sky import along_slit, cells, joint, knots, sky_lines
+from soxspipe.science.sky import along_slit, cells, hits, joint, knots, sky_lines
 from soxspipe.science.sky.along_slit import AlongSlit
 from soxspipe.science.sky.cells import Cells
 from soxspipe.science.sky.line_spread import LineSpread
@@ -56,10 +55,14 @@ def along(
     return along_slit.uneven(model, smooth, *chosen)
 
 
-def kept(pull: np.ndarray, usable: np.ndarray, clip: float) -> np.ndarray:
-    """(n,) bool: usable pixels within `clip` of the model, in units of noise or of the scatter."""
-    scale = max(mad_sigma(pull[usable]), 1.0)
-    return np.asarray(usable & (np.abs(pull) < clip * scale))
+def kept(pull: np.ndarray, usable: np.ndarray, options: SkyOptions) -> np.ndarray:
+    """(n,) bool: usable pixels whose residual is within `clip` of those of their wavelength.
+
+    Where the model misses a line all pixels of its wavelength are off: they stay, and ask for the line.
+    """
+    noise = np.ones(len(pull))
+    far = hits.far_off(pull, noise, usable, sigma=options.clip, rounds=2, window=options.hit_window)
+    return np.asarray(usable & ~far)
 
 
 def begun(
