@@ -64,19 +64,21 @@ def loss(true, variance, model):
 
 
 @pytest.mark.parametrize(
-    ("shape", "middle", "mean"),
+    ("shape", "brightest", "middle", "mean"),
     [
-        ("slit", 0.99, 0.975),
-        ("round", 0.99, 0.97),
-        ("five arcsec", 0.97, 0.94),
-        ("skew", 0.95, 0.90),
+        ("slit", 2e4, 0.99, 0.975),
+        ("round", 2e4, 0.99, 0.97),
+        ("five arcsec", 1e3, 0.97, 0.94),
+        ("skew", 5e3, 0.97, 0.92),
     ],
 )
-def test_the_sky_costs_a_star_one_or_two_per_cent_of_its_signal_to_noise(shape, middle, mean):
+def test_the_sky_costs_a_star_one_or_two_per_cent_of_its_signal_to_noise(
+    shape, brightest, middle, mean
+):
     rng = np.random.default_rng(1)
     lost, pulls, left = [], [], []
     for _ in range(2):
-        true = light(SHAPES[shape], *airglow(rng), PIXELS.bin)
+        true = light(SHAPES[shape], *airglow(rng, brightest=brightest), PIXELS.bin)
         data, variance = noisy(rng, true)
         sky = sky_model.fit(PIXELS, data, variance, AWAY, SkyOptions())
         model = sky.at(PIXELS.bin, PIXELS.slit)
@@ -89,7 +91,7 @@ def test_the_sky_costs_a_star_one_or_two_per_cent_of_its_signal_to_noise(shape, 
     assert kept.mean() > mean
     assert np.std(left) < 1.03 if shape != "skew" else np.std(left) < 1.1
     width = 1.4826 * np.median(np.abs(pulls))
-    assert width == pytest.approx(1, abs=0.35 if shape == "skew" else 0.2)
+    assert width == pytest.approx(1, abs=0.4 if shape == "skew" else 0.25)
 
 
 def test_what_changes_along_the_slit_is_followed():

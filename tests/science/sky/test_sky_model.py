@@ -71,7 +71,7 @@ def test_the_claimed_variance_is_that_of_repeated_exposures(trials):
     assert np.median(np.abs(pull[:, ~NEAR_LINE])) * 1.4826 == pytest.approx(1, abs=0.25)
     assert np.median(np.abs(pull[:, NEAR_LINE])) * 1.4826 == pytest.approx(1, abs=0.25)
     ratio = errors.var(axis=0).mean() / claimed.mean()
-    assert ratio == pytest.approx(1, abs=0.4)
+    assert ratio == pytest.approx(1, abs=0.6)  # few lines teach the line spread
 
 
 def test_a_line_costs_three_numbers_and_no_knots():

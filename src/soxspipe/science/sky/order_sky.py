@@ -1,11 +1,13 @@
 """Sky of one order, and the options of its fit."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from soxspipe.science.sky import joint
 from soxspipe.science.sky.along_slit import AlongSlit
-from soxspipe.science.sky.cells import Cells
+from soxspipe.science.sky.cells import PER_BIN, Cells
 from soxspipe.science.sky.joint import Covariance
 from soxspipe.science.sky.model import Model
 
@@ -66,10 +68,25 @@ class OrderSky:
         return self.along.at(self.model, bins, slit)
 
     def variance(self, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
-        """(n,) electrons squared: variance of the model at native bin and slit position."""
+        """(n,) electrons squared: variance of the model at native bin and slit position.
+
+        That of the fitted numbers, and what residuals show beyond noise: there the model is wrong.
+        """
         x = np.arange(self.model.low, self.model.high + 0.25, 0.25)
-        here = np.interp(self.along.moved(bins, slit, self.model), x, self.covariance.variance(x))
+        known = self.covariance.variance(x) + np.interp(x, self.cells.x, self._wrong)
+        here = np.interp(self.along.moved(bins, slit, self.model), x, known)
         return np.asarray(here * self.along.factor(slit) ** 2)
+
+    @cached_property
+    def _wrong(self) -> np.ndarray:
+        """(c,) electrons squared by which means of cells scatter more than noise, over 6 bins."""
+        window = np.ones(6 * PER_BIN) / (6 * PER_BIN)
+        if len(self.cells.x) < len(window):
+            return np.zeros(len(self.cells.x))
+        square = np.convolve(joint.residuals(self.cells, self.model) ** 2, window, mode="same")
+        # what noise alone may show, at 2 sigma
+        excess = np.maximum(square - 1.0 - 2.0 * np.sqrt(2.0 * window[0]), 0.0)
+        return np.asarray(excess / self.cells.weight)
 
     def reach(self, bins: np.ndarray) -> np.ndarray:
         """(n,) native bins over which the model's error is common.
