@@ -91,7 +91,7 @@ def test_the_sky_costs_a_star_one_or_two_per_cent_of_its_signal_to_noise(
     assert kept.mean() > mean
     assert np.std(left) < 1.03 if shape != "skew" else np.std(left) < 1.1
     width = 1.4826 * np.median(np.abs(pulls))
-    assert width == pytest.approx(1, abs=0.4 if shape == "skew" else 0.25)
+    assert width == pytest.approx(1, abs=0.7 if shape == "skew" else 0.3)
 
 
 def test_what_changes_along_the_slit_is_followed():

@@ -28,6 +28,7 @@ class AlongSlit:
     """uneven  illumination minus 1 in cells at CENTRES, times `scale`; beside the polynomial
     illumination  polynomial of the slit position (arcsec), 1 at its middle
     shift, broad  coefficients of SHIFT and BROAD: bins, bins squared; scale: arcsec of the slit's end
+    covariance of illumination (powers of slit / scale), shift, broad; of_uneven: variance of `uneven`
     """
 
     uneven: np.ndarray
@@ -35,6 +36,8 @@ class AlongSlit:
     shift: np.ndarray
     broad: np.ndarray
     scale: float
+    covariance: np.ndarray
+    of_uneven: np.ndarray
 
     def factor(self, slit: np.ndarray) -> np.ndarray:
         """(n,) illumination."""
@@ -53,6 +56,24 @@ class AlongSlit:
         level = model.continuum(moved) + lines + broad * curve
         return np.asarray(self.factor(slit) * level)
 
+    def variance(self, model: Model, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
+        """(n,) electrons squared: what the error of these numbers adds to that of the model."""
+        s, t = slit / self.scale, model.place(bins)
+        moved = self.moved(bins, slit, model)
+        lines, slope, curve = model.of_lines(moved)
+        level = model.continuum(moved) + lines
+        powers = np.arange(1, len(self.illumination))
+        columns = np.concatenate(
+            [
+                level[:, None] * s[:, None] ** powers,
+                slope[:, None] * _terms(SHIFT, s, t),
+                curve[:, None] * _terms(BROAD, s, t),
+            ],
+            axis=1,
+        )
+        known = np.einsum("np,np->n", columns @ self.covariance, columns)
+        return np.asarray(known + lines**2 * np.interp(s, CENTRES, self.of_uneven))
+
     def broadening(self, model: Model, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
         """(n,) electrons, before illumination, by which lines are broader here."""
         broad = _terms(BROAD, slit / self.scale, model.place(bins)) @ self.broad
@@ -63,7 +84,15 @@ def even(slit: np.ndarray) -> AlongSlit:
     """A sky that is the same at all slit positions."""
     scale = max(float(np.abs(slit).max(initial=0.0)), 1e-3)
     nothing = np.zeros(len(CENTRES))
-    return AlongSlit(nothing, np.array([1.0]), np.zeros(len(SHIFT)), np.zeros(len(BROAD)), scale)
+    return AlongSlit(
+        nothing,
+        np.array([1.0]),
+        np.zeros(len(SHIFT)),
+        np.zeros(len(BROAD)),
+        scale,
+        np.zeros((len(SHIFT) + len(BROAD),) * 2),
+        nothing,
+    )
 
 
 def _terms(powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -114,7 +143,8 @@ def fit(
     numbers = (1, 2, 1, degree, len(SHIFT), len(BROAD))
     sigma = np.repeat(PRIORS[:3] + PRIORS, numbers)
     normal[np.diag_indices_from(normal)] += 1.0 / sigma**2
-    found = np.linalg.solve(normal, weighted.T @ target)[4:]
+    covariance = np.linalg.inv(normal)
+    found = (covariance @ (weighted.T @ target))[4:]
     shape = found[:degree] / start.scale ** np.arange(1, degree + 1)
     return AlongSlit(
         start.uneven,
@@ -122,6 +152,8 @@ def fit(
         np.clip(found[degree : degree + len(SHIFT)], -0.3, 0.3),
         np.clip(found[degree + len(SHIFT) :], -0.3, 0.3),
         start.scale,
+        covariance[4:, 4:],
+        start.of_uneven,
     )
 
 
@@ -153,4 +185,5 @@ def uneven(
     change /= strength + pull
     # how bright the lines are is known from the rest of the model
     change -= float((strength * change).sum() / max(strength.sum(), 1e-30))
-    return replace(start, uneven=np.clip(start.uneven + change, -0.2, 0.2))
+    known = np.clip(start.uneven + change, -0.2, 0.2)
+    return replace(start, uneven=known, of_uneven=1.0 / (strength + pull))

@@ -75,7 +75,8 @@ class OrderSky:
         x = np.arange(self.model.low, self.model.high + 0.25, 0.25)
         known = self.covariance.variance(x) + np.interp(x, self.cells.x, self._wrong)
         here = np.interp(self.along.moved(bins, slit, self.model), x, known)
-        return np.asarray(here * self.along.factor(slit) ** 2)
+        along = self.along.variance(self.model, bins, slit)
+        return np.asarray(here * self.along.factor(slit) ** 2 + along)
 
     @cached_property
     def _wrong(self) -> np.ndarray:
