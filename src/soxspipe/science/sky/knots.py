@@ -3,6 +3,9 @@
 import numpy as np
 from scipy.special import ndtri
 
+#: Most by which the noise of cells may exceed that of their pixels; what is above is structure.
+MOST = 1.5
+
 
 def finer(
     breaks: np.ndarray,
@@ -48,12 +51,13 @@ def finer(
 
 
 def _noise(strength: np.ndarray, known: np.ndarray, window: int, floor: float) -> np.ndarray:
-    """Scale of the noise at each cell: 1, or as much more as a percentile of its surroundings says."""
+    """Scale of the noise at each cell: 1, or as much more, up to MOST, as its surroundings say."""
     expected = float(ndtri(0.5 + 0.005 * min(max(floor, 1.0), 99.5)))
     scale = np.ones(len(strength))
     for start in range(0, len(strength), window):
         part = slice(start, start + window)
         values = strength[part][known[part]]
         if len(values) > 20:
-            scale[part] = max(float(np.percentile(values, floor)) / expected, 1.0)
+            seen = float(np.percentile(values, floor)) / expected
+            scale[part] = min(max(seen, 1.0), MOST)
     return scale

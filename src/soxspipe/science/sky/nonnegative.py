@@ -58,13 +58,12 @@ def _descend(x, left, weight, place, shape, half, significance, sweeps):  # type
             v = value(x[c] - place[j], shape, half)[0]
             seen[j, c - first[j]] = v
             norm[j] += v * v * weight[c]
-    usual = np.median(norm)
     residual = left.copy()
     amount = np.zeros(n)
     for sweep in range(sweeps):
         moved = 0.0
         for j in range(n):
-            if norm[j] < 0.15 * usual and norm[j] <= 0.0:
+            if norm[j] <= 0.0:
                 continue
             if sweep % 5 != 0 and amount[j] == 0.0:
                 continue

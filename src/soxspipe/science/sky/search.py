@@ -68,8 +68,8 @@ def strengths(cells: Cells, model: Model) -> tuple[np.ndarray, np.ndarray, np.nd
     if len(shape) > len(left):
         return np.zeros(0), np.zeros(0), np.zeros(0)
     # where most cells are missing nothing can be told
-    whole = float((shape**2).sum() * np.median(cells.weight))
-    known = bottom > 0.15 * whole
+    seen = np.convolve(np.isin(number, cells.number), shape[::-1] ** 2, mode="same")
+    known = seen > 0.15 * float((shape**2).sum())
     safe = np.maximum(bottom, 1e-300)
     strength = np.where(known, top / np.sqrt(safe), 0.0)
     place = np.interp(number, cells.number, cells.x)
