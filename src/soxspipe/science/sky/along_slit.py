@@ -19,8 +19,8 @@ PRIORS = (0.05, 0.05, 0.1)
 EDGES = np.array([0.0, 0.1, 0.3, 0.5, 0.7, 0.84, 0.92, 0.97, 1.001])
 EDGES = np.concatenate([-EDGES[:0:-1], EDGES[1:]])
 CENTRES = 0.5 * (EDGES[1:] + EDGES[:-1])
-#: Prior standard deviation of the illumination of a cell, beside the polynomial.
-UNEVEN = 0.02
+#: Prior standard deviation of the illumination of each cell, beside the polynomial.
+UNEVEN = np.where(np.abs(CENTRES) > 0.9, 0.02, 0.004)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,8 @@ def uneven(
     pull = 1.0 / UNEVEN**2
     change = total(light * left) - lines * total(left) - pull * start.uneven
     change /= strength + pull
-    # how bright the lines are is known from the rest of the model
-    change -= float((strength * change).sum() / max(strength.sum(), 1e-30))
+    # how bright the lines are is known from the rest of the model; cells that are not seen stay even
+    mean = float((strength * change).sum() / max(strength.sum(), 1e-30))
+    change -= np.where(strength > pull, mean, 0.0)
     known = np.clip(start.uneven + change, -0.2, 0.2)
     return replace(start, uneven=known, of_uneven=1.0 / (strength + pull))
