@@ -112,6 +112,18 @@ def test_what_changes_along_the_slit_is_followed():
     assert plain.illumination.tolist() == [1.0]
 
 
+def test_rows_of_an_object_do_not_tell_the_illumination():
+    rng = np.random.default_rng(9)
+    true = light(SHAPES["slit"], *airglow(rng), PIXELS.bin)
+    data, variance = noisy(rng, true)
+    data[~AWAY] *= 1.02  # an object whose spectrum has taken up some of the sky
+    every = np.ones(len(data), dtype=bool)
+    sky = sky_model.fit(PIXELS, data, variance, every, SkyOptions(), apart=~AWAY)
+    assert np.abs(sky.along.factor(np.linspace(-1, 1, 5)) - 1).max() < 0.003
+    fooled = sky_model.fit(PIXELS, data, variance, every, SkyOptions())
+    assert np.abs(fooled.along.factor(np.linspace(-1, 1, 5)) - 1).max() > 0.008
+
+
 def test_lines_as_narrow_as_pixels_do_not_let_the_fit_diverge():
     """The published program went from a scatter of 1 to more than 100 on such frames."""
     rng = np.random.default_rng(3)

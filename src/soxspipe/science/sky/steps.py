@@ -87,7 +87,7 @@ def begun(
     free: np.ndarray,
     options: SkyOptions,
 ) -> tuple[Model, AlongSlit, Cells]:
-    """Line spread, a first list of lines, and what changes along the slit as `free` pixels (n,) show it."""
+    """Line spread, a first list of lines, what changes along the slit; `free` (n,) as in `along`."""
     slit, gathered = start, work.gathered(None, start, used)
     model = sky_lines.begun(gathered, coarse, significance=options.lines)
     for _ in range(2):
