@@ -99,7 +99,7 @@ def test_orders_of_an_object_recipe_become_one_image(arm, frame, flat):
     """Two exposures alike, the target brought from 1 to 2 arcsec."""
     pixels = order_pixels(made.pixel_map(arm), dispersion_axis="x")
     orders = extract_steps.orders_of(frame, pixels)
-    orders = {n: replace(o, sky_error=np.full(len(o.data), 0.04)) for n, o in orders.items()}
+    orders = {n: replace(o, sky_variance=0.04 * o.variance) for n, o in orders.items()}
     values = rectified_steps.values_of_orders(orders)
     exposures = [
         rectified_steps.straightened(pixels, values, arm, slit_offset=offset)

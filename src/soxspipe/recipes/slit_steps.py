@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 #: Significance of an object on the collapsed slit of all orders.
 DETECTION = 5.0
 
+#: Significance of a rise of the sky spectrum, as the option has it, over that of a line in all rows.
+_LINE_SIGMA = 5.0
+
 #: Cards of a product by name: value and comment.
 Cards = dict[str, tuple[Any, str]]
 
@@ -110,6 +113,15 @@ def sky_settings(settings: Any) -> slit_sky.SkySettings:
     return slit_sky.SkySettings(
         options=SkyOptions(
             degree=given.bspline_order,
+            coarse_points=given.starting_points_per_knot,
+            fine_points=given.min_points_per_knot,
+            lines=given.skyline_significance / _LINE_SIGMA,
+            hit_sigma=given.percentile_clipping_sigma,
+            hit_rounds=given.percentile_clipping_iterations,
+            hit_window=given.percentile_rolling_window_size,
+            noise_clip=given.noise_sigma,
+            noise_window=given.noise_rolling_window_size,
+            noise_floor=given.residual_floor_percentile,
             clip=given.bspline_fitting_residual_clipping_sigma,
             rounds=given.bspline_iteration_limit,
             illumination=given.slit_illumination_order,
