@@ -14,10 +14,9 @@ from soxspipe.errors import DataError, InputError
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.instrument.line_lists import arc_lines
-from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
-from soxspipe.recipes import arc_results, arc_slit, arc_steps, background
+from soxspipe.recipes import arc_atlas, arc_results, arc_slit, arc_steps, background
 from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, per_order, temperatures
 from soxspipe.recipes.recipe import Calibration, Product, Raw, RawFrame, Result, recipe
@@ -116,7 +115,7 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
         "SPAT_SOL": DispersionProduct(solved.solution, polynomials),
         "2D_MAP": full_map,
         "DISP_MAP_LINES": arc_results.fitted_table(solved, arm, slit_fwhm),
-        "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved.lines),
+        "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved),
     }
     if scattered is not None:
         products["BKGROUND"] = Frame(scattered, np.zeros_like(scattered), np.zeros(arm.shape))
@@ -162,18 +161,11 @@ def _solved(
     """The full solution. Raises DataError if it is not good, or an order shows too few pinholes."""
     line_list = arc_lines(arm)
     mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))
-    solved = solve.refine(
-        frame,
-        solve.listed(line_list, mask, first, frame.shape),
-        first,
-        dispersion_axis=arm.dispersion_axis,
-        independent=arm.bands_move_independently,
-        binning=arm.binning,
-        sigma_limit=settings.pinhole_detection_thres_sigma,
-        gates=arc_steps.gates(settings, arm),
-        design=nominal(arm),
-        options=arc_steps.options_of(settings, arm, slit_degree=max(2, *settings.slit_deg)),
-    )
+    steps = arc_steps.steps(settings, arm, slit_degree=max(2, *settings.slit_deg))
+    expected = solve.listed(line_list, mask, first, frame.shape)
+    solved = solve.refine(frame, expected, first, gates=arc_steps.gates(settings, arm), **steps)
+    if settings.bootstrap_dispersion_solution:
+        solved = arc_atlas.with_atlas(solved, frame, mask, steps, arm, name)
     arc_steps.require_light(solved.lines, name)
     arc_steps.check(solved, line_list, arm, name)
     few = {n: count for n, count in _pinholes_per_order(solved).items() if count < len(mask.slit)}
