@@ -76,3 +76,29 @@ def test_a_group_without_lines_stays():
         found.orders[6].x, truth().orders[6].x
     )
     assert found.orders[5].x[0, 0] == pytest.approx(truth().orders[5].x[0, 0] + 2, abs=0.05)
+
+
+def test_one_pinhole_does_not_tell_how_the_slit_is_stretched():
+    """The trace bends otherwise than the design says; holes above and below must not follow that."""
+
+    def bent(x, y):
+        return x + 4.0 + 0.002 * (x - 210), y - 3.0 + 0.002 * (y - 70) + 0.9 * (x / 210 - 1) ** 2
+
+    part = replace(truth(), orders={5: truth().orders[5]})
+    true = distortion.move(part, bent)
+    lines = measured(line_list(), true, np.random.default_rng(3), error=0.02)
+    single = replace(lines, detected=(lines.order == 5) & (np.abs(lines.slit) < 0.1))
+    assert 5 < single.detected.sum() < lines.detected.sum() / 4
+    found = distortion.aligned(part, single, groups=[[5]], shape=SHAPE).orders[5]
+    w = np.linspace(*RANGES[5], 20)
+    for slit in (-5.0, 5.0):
+        off = [
+            a - b
+            for a, b in zip(found.predict(w, slit), true.orders[5].predict(w, slit), strict=True)
+        ]
+        assert np.abs(off).max() < 1.0
+        middle = [
+            a - b
+            for a, b in zip(found.predict(w, 0.0), true.orders[5].predict(w, 0.0), strict=True)
+        ]
+        assert np.abs(np.array(off) - middle).max() < 0.1
