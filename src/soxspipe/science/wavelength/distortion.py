@@ -20,7 +20,7 @@ Transform = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 #: An order needs so many spots before it says anything about its own place.
 _LEAST_SPOTS = 6
 #: How far the plane may be stretched one way, or sheared, against the design: relative.
-_STRAIN = 0.003
+_STRAIN, _NO_STRAIN = 0.003, 1e-6
 
 
 def distort(
@@ -73,8 +73,8 @@ def aligned(
 
 
 def _similar(start: DispersionSolution, lines: ArcLines) -> DispersionSolution:
-    """`start` shifted, turned and scaled to the lines; stretched one way or sheared only as far as lines
-    off one curve ask for it.
+    """`start` shifted, turned and scaled to the lines; a little stretched one way or sheared, too, if the
+    lines lie on more than one curve.
     """
     at_x, at_y = _predicted(start, lines)
     middle = float(np.median(at_x)), float(np.median(at_y))
@@ -89,7 +89,8 @@ def _similar(start: DispersionSolution, lines: ArcLines) -> DispersionSolution:
     )
     off = np.concatenate([lines.x - at_x, lines.y - at_y])
     error = np.concatenate([lines.x_error, lines.y_error])
-    prior = np.array([np.inf] * 4 + [_STRAIN] * 2)
+    curves = len(np.unique(np.column_stack([lines.order, lines.slit_index]), axis=0))
+    prior = np.array([np.inf] * 4 + [_STRAIN if curves > 1 else _NO_STRAIN] * 2)
     (dx, dy, scale, turn, stretch, shear), _ = robust_fit(
         matrix, off, error, prior, sigma=4.0, rounds=5, floor=0.1
     )
