@@ -112,6 +112,9 @@ def test_scattered_light_is_taken_off_if_wanted():
     assert np.median(result.products["BKGROUND"].data) == pytest.approx(electrons, rel=0.05)
     assert abs(np.median(result.products["DISP_MAP_LINES"]["sky"])) < 0.1 * electrons
     assert "BKGROUND" not in plain().products
+    assert "BKGROUND_PLOT" not in plain().figures
+    figure = result.figures["BKGROUND_PLOT"]()
+    assert "arc - model" in " ".join(panel.get_title() for panel in figure.axes)
 
 
 @cache

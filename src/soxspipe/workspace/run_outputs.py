@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import sys
+import webbrowser
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,9 @@ from soxspipe.recipes.recipe import Recipe, Result
 from soxspipe.workspace.names import product_path
 from soxspipe.workspace.run_inputs import Gathered
 from soxspipe.workspace.run_record import Written
+
+#: Variables that name a screen.
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 class ProductExistsError(OutputError):
@@ -134,7 +139,7 @@ def write_products(
     return tuple(written)
 
 
-def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...]:
+def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Written, ...]:
     """Draw the plots of a result as PDF. One that fails is told in the log; no product is lost."""
     drawn = []
     for plot in target.recipe.plots:
@@ -149,8 +154,17 @@ def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...
         except Exception:
             log.warning("plot %s could not be drawn", plot.label, exc_info=True)
         else:
-            drawn.append(path)
+            drawn.append(Written(plot.label, path, "", "qc", plot.meaning))
     return tuple(drawn)
+
+
+def show(plots: Iterable[Written], log: logging.Logger) -> None:
+    """Open plots in the viewer of the desktop; where there is none, say where they are."""
+    desktop = sys.platform in ("darwin", "win32") or any(map(os.environ.get, _DISPLAYS))
+    for plot in plots:
+        # without a desktop a browser of the terminal would open, and wait
+        if not (desktop and webbrowser.open(plot.path.absolute().as_uri())):
+            log.warning("no viewer to show the plot %s", plot.path)
 
 
 def _pdf(figure: Any) -> bytes:

@@ -38,7 +38,8 @@ class EdgeSamples:
     """Edges found in slices of one order, and their errors: pixels; arrays (n,).
 
     `degree` of the correction to the expected edges; -1 if too few slices showed them, and they stand
-    as expected. `blur` : sigma of the image of the slit's ends, pixels.
+    as expected. `blur` : sigma of the image of the slit's ends, pixels. `light` : at the middle of the
+    slit, electrons per pixel.
     """
 
     pixel: np.ndarray
@@ -51,6 +52,7 @@ class EdgeSamples:
     error_upper: np.ndarray | None = None
     degree: int = -1
     blur: float = float("nan")
+    light: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,8 @@ def find_edges(
         fits[side] = _fit_edge(
             t, distance, step.error, expected, seen, degree, clip_sigma, clip_rounds
         )
-    return _finished(trace, fits), _samples(pixel, place, steps, fits, blur)
+    found = _samples(pixel, place, steps, fits, blur)
+    return _finished(trace, fits), replace(found, light=plateau.level)
 
 
 def _finished(trace: OrderTrace, fits: dict[int, _EdgeFit]) -> OrderTrace:
