@@ -175,11 +175,11 @@ def _order_table(
         for which in ("centre", "width", "lower", "upper")
     }
     return OrderTableProduct(
-        table, polynomials, {n: _light(found, settings) for n, found in samples.items()}
+        table, polynomials, {n: edge_levels(found, settings) for n, found in samples.items()}
     )
 
 
-def _light(samples: EdgeSamples, settings: MflatSettings) -> tuple[float, float, float]:
+def edge_levels(samples: EdgeSamples, settings: MflatSettings) -> tuple[float, float, float]:
     """Levels between which an edge is looked for, highest first, and light in the middle of the slit,
     electrons per pixel: medians along the order.
     """

@@ -57,6 +57,8 @@ def test_noise_and_spectrum_of_the_lamp_do_not_matter():
     found, samples = find(data, variance)
     assert np.abs(off(found)).max() < 0.06
     assert samples.used.mean() > 0.9
+    at = samples.pixel.astype(int)
+    assert samples.light == pytest.approx(lamp[at] + 30, rel=0.03)
     for name in ("lower", "upper"):
         at, residual = getattr(samples, name), getattr(samples, f"residual_{name}")
         fitted = found.at(name, samples.pixel)
