@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from astropy.io.fits import Header
@@ -103,10 +104,14 @@ class Day:
         header["EXPTIME"] = seconds
         return Frame(level + noise, variance, hot * int(PixelFlag.HOT), header=header)
 
-    def run(self, recipe: str, **inputs: object) -> Result:
-        """Run a recipe by its default settings, optional inputs left out. Raises what it raises."""
+    def run(
+        self, recipe: str, *, changes: dict[str, Any] | None = None, **inputs: object
+    ) -> Result:
+        """Run a recipe, optional inputs left out, by its default settings with some `changes`. Raises
+        what it raises.
+        """
         declared = load(recipe)
-        settings = declared.settings.defaults(self.arm.name)
+        settings = declared.settings.defaults(self.arm.name).model_copy(update=changes or {})
         undecided = {f.name for f in fields(declared.inputs) if f.default is MISSING}
         nothing = {
             i.name: () if isinstance(i.marker, Raw) else None
@@ -115,10 +120,11 @@ class Day:
         }
         return declared.function(declared.inputs(**nothing | inputs), settings, self.arm)
 
-    def disp_solution(self) -> Result:
-        """The first dispersion solution, from the single-pinhole arc."""
+    def disp_solution(self, **changes: Any) -> Result:
+        """The first dispersion solution, from the single-pinhole arc; `changes` of the settings."""
         arc = self.raw("arc")
-        return self.run("disp_solution", arc=arc, **self.masters(arc[0].info.exptime))
+        masters = self.masters(arc[0].info.exptime)
+        return self.run("disp_solution", changes=changes, arc=arc, **masters)
 
     def spat_solution(self, first: DispersionSolution, orders: OrderTable) -> Result:
         """The full solution, from the multi-pinhole arc."""

@@ -130,7 +130,20 @@ def test_background_is_shared_by_recipes(tmp_path):
         assert settings.recipe(folder, "VIS").background_subtraction.gaussian_blur_sigma == 30
 
 
+def test_the_atlas_is_switched_on_for_both_solutions_at_the_top(tmp_path):
+    text = "bootstrap_dispersion_solution: true\nsoxs-spat-solution: {bootstrap_dispersion_solution: no}"
+    settings = read_settings(write(tmp_path, text))
+    first, full = (
+        settings.recipe(f"soxs-{name}-solution", "NIR").bootstrap_dispersion_solution
+        for name in ("disp", "spat")
+    )
+    assert (settings.general.bootstrap_dispersion_solution, first, full) == (True, True, False)
+    text = default_yaml()
+    assert text.count("bootstrap_dispersion_solution: false") == 1
+
+
 MISTAKES = {
+    "bootstrap_dispersion_solution: 3": "bootstrap_dispersion_solution: must be true or false, got 3",
     "soxs-mbias: {stacked-clipping-sgima: 3}": "unknown; did you mean stacked-clipping-sigma?",
     "soxs-mbias: {vis: {frame-clipping-sigma: 0}}": "vis / frame-clipping-sigma: must be greater",
     "soxs-mdark: {frame-clipping-iterations: 2.5}": "must be a whole number, got 2.5",
@@ -167,6 +180,8 @@ def test_each_mistake_is_told_with_its_place(tmp_path, text):
         read_settings(write(tmp_path, text))
     assert MISTAKES[text] in caught.value.message
     assert "soxspipe.yaml" in caught.value.message
+    # what is shared by recipes is told once
+    assert "2 mistakes" not in caught.value.message
 
 
 def test_all_mistakes_at_once(tmp_path):

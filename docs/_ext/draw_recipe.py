@@ -102,6 +102,11 @@ def _settings(recipe: Recipe) -> str:
             "\n\nThe block `background-subtraction` may also stand at the top level of the file, "
             "where it holds for all recipes."
         )
+    if "bootstrap_dispersion_solution" in recipe.settings.model_fields:
+        table += (
+            "\n\nThe switch `bootstrap_dispersion_solution` stands at the top level of the file, where "
+            "it holds for both recipes that find a dispersion solution."
+        )
     return table
 
 

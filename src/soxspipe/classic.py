@@ -25,7 +25,7 @@ class base_recipe:
     verbose      tell more
     overwrite    replace existing products
     command      accepted and not used: the log holds the command that repeats the run
-    debug        draw debugging plots
+    debug        show the plots on the screen
     turnOffMP    accepted and not used: one recipe runs in one process
     recipeName   command name of the recipe, for the classes that stand for two
     """

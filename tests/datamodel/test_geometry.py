@@ -78,11 +78,10 @@ def test_edges_nobody_has_seen():
         TRACE.at("upper", np.array([50.0]))
 
 
-def test_pixels_of_a_map():
+def test_orders_of_a_map():
     order = np.array([[0, 3, 3], [5, 0, 3]])
     found = PixelMap(np.zeros((2, 3)), np.zeros((2, 3)), order)
     assert found.order_numbers == (3, 5)
-    assert found.pixels_of(3).tolist() == [1, 2, 5]
 
 
 def test_nearest_bin_stays_on_the_grid():

@@ -214,6 +214,17 @@ def test_order_table(tmp_path, axis, edges):
     assert ("edgelow_c00" in row.array.names) == ("edgeup_c12" in row.array.names) == edges
 
 
+def test_light_by_which_edges_were_found(tmp_path):
+    table, path = an_order_table(), tmp_path / "o.fits"
+    light = {10: (50.0, 20.0, 100.0), 11: (5.0, 2.0, 10.0)}
+    write_product(path, OrderTableProduct(table, {}, light), Header())
+    limits = Table.read(path, hdu=2)
+    assert limits.colnames[-3:] == ["maxThreshold", "minThreshold", "maxvalue"]
+    assert limits["maxThreshold"].unit == "count"
+    assert limits["minThreshold"][:2].tolist() == [20.0, 2.0]
+    assert limits["maxvalue"].mask.tolist() == [False, False, True]
+
+
 def test_pixel_map(tmp_path, rng):
     order = np.zeros(SHAPE, dtype="i2")
     order[3:6] = 11

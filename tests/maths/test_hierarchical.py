@@ -93,3 +93,19 @@ def test_whitened_noise_is_white():
     noise = rng.normal(size=200)
     assert whitened(noise, error, group, common) == pytest.approx(turn @ noise)
     assert whitened(np.empty((0, 3)), np.empty(0), np.empty(0, "i8"), np.empty(0)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("precise", [1e3, 1e6, 1e9])
+def test_precise_data_leave_the_shared_part_to_the_scatter_of_the_groups(precise):
+    """However precise, they tell no more of what is shared than the groups' own parts let them."""
+    rng = np.random.default_rng(5)
+    own, shared = np.array([0.5, 0.2, 1.0]), np.array([30.0, 7.0])
+    bridges, rows, _, theta = made(rng, own, shared)
+    exact = np.einsum("gnp,gp->gn", rows, theta)
+    found = posterior(normal_of(precise * rows, precise * exact), Prior(own, shared, bridges))
+    scaled = bridges / own[:, None]
+    told = np.einsum("gpq,gpr->qr", scaled, scaled) + np.diag(shared**-2)
+    expected = np.linalg.solve(told, np.einsum("gpq,gp->q", scaled, theta / own))
+    assert found.common == pytest.approx(expected, rel=1e-3)
+    assert found.mean == pytest.approx(theta, abs=1e-4)
+    assert np.isfinite(found.log_evidence)

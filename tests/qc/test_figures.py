@@ -20,11 +20,24 @@ from soxspipe.qc import (
     plot_detector,
     plot_flat,
     plot_geometry,
+    plot_sky_order,
     plot_spectra,
 )
 from tests.qc import made_up as made
+from tests.science.extraction.one_order import lines, order_pixels
 
 HOLES = (-5.5, -2.75, 0.0, 2.75, 5.5)
+
+
+def sky_order(arm, level):
+    """The sky fit of the arm's first order, made up; `level` electrons."""
+    pixels = replace(order_pixels(200), order=next(iter(arm.orders)))
+    model = level + lines(pixels.bin, [60.0, 120.0], [400.0, 2000.0])
+    noise = np.random.default_rng(1).normal(0, 5, len(model))
+    return plot_sky_order.sky_order(
+        pixels, model + noise, model, np.full(len(model), 25.0), pixels.slit > 0, arm, "a star"
+    )
+
 
 FIGURES = {
     "master": lambda arm: plot_detector.master(made.frame(arm, 200.0), arm, "Master bias"),
@@ -55,6 +68,7 @@ FIGURES = {
     "sky": lambda arm: plot_spectra.sky_quicklook(
         made.frame(arm, 50.0), np.full(arm.shape, 50.0), made.pixel_map(arm), arm, "sky"
     ),
+    "sky of an order": lambda arm: sky_order(arm, 30.0),
     "trace": lambda arm: plot_spectra.object_trace(*made.object_trace(arm), arm, "trace", 1.0),
 }
 
@@ -119,6 +133,7 @@ MISSING = {
     "sky": lambda arm: plot_spectra.sky_quicklook(
         dead(arm), np.zeros(arm.shape), no_orders(arm), arm, "sky"
     ),
+    "sky of an order": lambda arm: sky_order(arm, np.nan),
     "trace": lambda arm: plot_spectra.object_trace(
         np.linspace(-6, 6, 60), np.full(60, np.nan), {}, {}, arm, "trace"
     ),

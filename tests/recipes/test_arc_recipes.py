@@ -11,6 +11,7 @@ from soxspipe.datamodel.flat import MasterFlat
 from soxspipe.datamodel.frame import Frame
 from soxspipe.errors import InputError
 from soxspipe.recipes import load
+from soxspipe.simulator.conditions import Conditions
 from soxspipe.simulator.exposure import Night
 
 pytestmark = pytest.mark.slow
@@ -111,6 +112,9 @@ def test_scattered_light_is_taken_off_if_wanted():
     assert np.median(result.products["BKGROUND"].data) == pytest.approx(electrons, rel=0.05)
     assert abs(np.median(result.products["DISP_MAP_LINES"]["sky"])) < 0.1 * electrons
     assert "BKGROUND" not in plain().products
+    assert "BKGROUND_PLOT" not in plain().figures
+    figure = result.figures["BKGROUND_PLOT"]()
+    assert "arc - model" in " ".join(panel.get_title() for panel in figure.axes)
 
 
 @cache
@@ -131,3 +135,31 @@ def test_the_flat_is_divided_out_if_wanted():
         low = np.asarray(table["observed_y"]) < 1990
         levels.append(np.median(np.asarray(table["flux"])[low]))
     assert levels[0] == pytest.approx(2 * levels[1], rel=0.1)
+
+
+def test_the_atlas_makes_up_for_lines_that_do_not_shine():
+    dim = Day("VIS", 5, Conditions(lines_missing=0.4))
+    few, many = (dim.disp_solution(bootstrap_dispersion_solution=on) for on in (False, True))
+    tables = [r.products["DISP_MAP_LINES"] for r in (few, many)]
+    used, more = ((~table["sigma_clipped"]).sum() for table in tables)
+    assert more > 2 * used
+    assert tables[0]["listed"].all()
+    assert used == pytest.approx((tables[1]["listed"] & ~tables[1]["sigma_clipped"]).sum(), abs=10)
+    before, after = (dim.errors(r.products["DISP_MAP"].solution, 0.0).rms for r in (few, many))
+    assert after < 0.7 * before
+    assert after < 0.008
+    # quality values count what the list promises, whatever else is used
+    for keyword in ("DETLINES TOT", "DETLINES NUM", "DETLINES FRAC"):
+        one, other = (
+            next(m.value for m in r.measurements if m.metric.keyword == keyword)
+            for r in (few, many)
+        )
+        assert one == pytest.approx(other, abs=1e-9 if keyword.endswith("TOT") else 0.02 * one)
+
+
+def test_the_atlas_leaves_a_good_full_solution_as_good():
+    result = spat(day(), first_solution(), {"bootstrap_dispersion_solution": True})
+    table = result.products["DISP_MAP_LINES"]
+    assert (~table["listed"] & ~table["sigma_clipped"]).sum() > 1000
+    assert not [m for m in result.measurements if m.failed]
+    assert (off_truth(day(), result.products["SPAT_SOL"].solution) < 0.01).all()

@@ -151,7 +151,7 @@ def test_the_tables_have_the_documented_columns_and_units():
 
 def test_missed_lines_say_why():
     solved = made.solved(made.arm_of("VIS"))
-    missed = arc_results.missed_table(solved.lines)
+    missed = arc_results.missed_table(solved)
     assert len(missed) == (~solved.lines.detected).sum()
     assert set(missed["reason"]) == {"not seen"}
 

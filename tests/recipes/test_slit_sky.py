@@ -24,7 +24,7 @@ CELLS = np.arange(-6.1, 6.2, 0.2)
 
 def state(pixels):
     zero = np.zeros(len(pixels.bin))
-    return OrderState(pixels, zero, zero + 1, zero.astype("u2"), zero, zero, zero)
+    return OrderState(pixels, zero, zero + 1, zero.astype("u2"), zero, zero, zero + 1, zero)
 
 
 ORDERS = {n: state(p) for n, p in PIXELS.items()}
@@ -145,7 +145,8 @@ def test_sky_is_taken_off_and_the_star_left(flux):
         assert abs(error.mean()) < 0.05
         assert np.sqrt(np.mean(error**2)) < 0.35
         assert np.array_equal(image.ravel()[order.pixels.index], order.sky.astype("f4"))
-        assert 0 < order.sky_error.mean() < 0.2
+        assert 0 < (order.sky_variance / order.variance).mean() < 0.2
+        assert (order.reach > 0).all()
 
 
 def test_sky_is_better_known_once_the_star_is():
@@ -158,7 +159,7 @@ def test_sky_is_better_known_once_the_star_is():
     for n in orders:
         truth = sky.ravel()[orders[n].pixels.index]
         assert np.std(second[n].sky - truth) < np.std(first[n].sky - truth)
-        assert second[n].sky_error.mean() < first[n].sky_error.mean()
+        assert second[n].sky_variance.mean() < first[n].sky_variance.mean()
 
 
 def test_sky_stays_if_it_is_not_to_be_subtracted():

@@ -11,7 +11,7 @@ from soxspipe.errors import DataError, InputError, OutputError, SettingsError
 from soxspipe.io import writing
 from soxspipe.io.frames import read_header
 from soxspipe.io.products import read_product
-from soxspipe.workspace import runner
+from soxspipe.workspace import run_outputs, runner
 from soxspipe.workspace.runner import QC_STATUS, RunRequest, run_recipe
 from tests.workspace import fake_bias
 from tests.workspace.one_run import LOG, STEM, run
@@ -31,8 +31,8 @@ def test_products_plots_and_log(workspace):
         f"{folder}/{STEM}_LEVEL.pdf",
     ]
     assert [p.path.name for p in outcome.products] == [f"{STEM}.fits", f"{STEM}_COPY.fits"]
-    assert [p.name for p in outcome.plots] == [f"{STEM}_LEVEL.pdf"]
-    assert outcome.plots[0].read_bytes().startswith(b"%PDF")
+    assert [p.path.name for p in outcome.plots] == [f"{STEM}_LEVEL.pdf"]
+    assert outcome.plots[0].path.read_bytes().startswith(b"%PDF")
     assert np.all(read_product(outcome.products[0].path).data == 301)
     assert len(outcome.raw_files) == 3
     assert outcome.seconds > 0
@@ -227,3 +227,35 @@ def test_other_handlers_hear_no_more_than_before(workspace, caplog):
 def test_outcome_travels_between_processes(workspace):
     outcome = run(workspace)
     assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+def test_plots_are_shown_if_wanted_where_there_is_a_screen(workspace, monkeypatch):
+    shown = []
+    monkeypatch.setattr(run_outputs.webbrowser, "open", lambda uri: shown.append(uri) or True)
+    monkeypatch.setenv("DISPLAY", ":9")
+    plot = run(workspace, plots=True, debug=True).plots[0].path
+    assert shown == [plot.absolute().as_uri()]
+    run(workspace, plots=True, overwrite=True)
+    assert len(shown) == 1
+
+
+def test_without_a_screen_the_log_says_where_plots_are(workspace, monkeypatch):
+    monkeypatch.setattr(run_outputs.webbrowser, "open", lambda uri: pytest.fail("opened"))
+    monkeypatch.setattr(run_outputs.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    outcome = run(workspace, plots=True, debug=True)
+    assert outcome.warnings == (f"no viewer to show the plot {outcome.plots[0].path}",)
+
+
+def test_the_log_lists_products_and_plots_with_the_documented_columns(workspace):
+    outcome = run(workspace, plots=True)
+    text = outcome.products[0].path.with_suffix(".log").read_text()
+    head = next(line for line in text.splitlines() if "product_label" in line)
+    assert head.split()[-6:] == [
+        "product_label", "file_name", "file_type", "obs_date_utc", "label", "product_desc",
+    ]  # fmt: skip
+    rows = [line.split() for line in text.splitlines() if f"{STEM}.fits " in line]
+    assert any({"MBIAS", "FITS", "2026-01-11T09:00:00", "PROD"} <= set(row) for row in rows), rows
+    rows = [line.split() for line in text.splitlines() if "_LEVEL.pdf " in line]
+    assert any({"PDF", "QC"} <= set(row) for row in rows), rows

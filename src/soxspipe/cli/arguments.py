@@ -163,7 +163,9 @@ def _add_recipe(builder: _Builder, name: str, recipe: str, text: str) -> None:
         "-o", "--output", metavar="DIR", help="put products under DIR, which exists"
     )
     parser.add_argument("-x", "--overwrite", action="store_true", help="replace existing products")
-    parser.add_argument("-d", "--debug", action="store_true", help="draw debugging plots")
+    parser.add_argument(
+        "-d", "--debug", action="store_true", help="show the plots on the screen, too"
+    )
     _add_settings(parser)
     if recipe in ("disp_solution", "order_centres", "spat_solution"):
         parser.add_argument(

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soxspipe.datamodel.metric import WHOLE_FRAME
+from soxspipe.workspace.run_log import PRODUCT_COLUMNS
 
 if TYPE_CHECKING:
     from soxspipe.datamodel.metric import Measurement
@@ -84,12 +85,11 @@ def show_quality(measurements: Iterable["Measurement"]) -> None:
 def show_products(outcome: "RunOutcome") -> None:
     """Files a run has written."""
     rows = [
-        (p.label, "QC" if p.group == "qc" else "PROD", p.category, p.path, p.meaning)
-        for p in outcome.products
+        (p.label, p.path, p.path.suffix[1:].upper(), outcome.observed, p.kind, p.meaning)
+        for p in (*outcome.products, *outcome.plots)
     ]
-    rows += [("plot", "QC", "", path, "") for path in outcome.plots]
     if rows:
-        show("Products", ("label", "group", "category", "file", "meaning"), rows)
+        show("Products", PRODUCT_COLUMNS, rows)
 
 
 def show_runs(outcomes: Iterable["RunOutcome"]) -> None:

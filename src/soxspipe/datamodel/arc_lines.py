@@ -41,6 +41,12 @@ class LineList:
     ion: np.ndarray
     strength: np.ndarray
 
+    def holds(self, lines: "ArcLines") -> np.ndarray:
+        """(n,) True for the lines that are in this list, in that order."""
+        mine = set(zip(self.order.tolist(), self.wavelength.tolist(), strict=True))
+        theirs = zip(lines.order.tolist(), lines.wavelength.tolist(), strict=True)
+        return np.array([line in mine for line in theirs], dtype=bool)
+
 
 @dataclass(frozen=True, eq=False)
 class ArcLines:

@@ -156,7 +156,3 @@ class PixelMap:
         """The orders present, ascending."""
         found = np.unique(self.order)
         return tuple(int(o) for o in found if o != 0)
-
-    def pixels_of(self, order: int) -> np.ndarray:
-        """Flat indices of the pixels of one order."""
-        return np.flatnonzero(self.order.ravel() == order)

@@ -38,10 +38,15 @@ class DispersionProduct:
 
 @dataclass(frozen=True, eq=False)
 class OrderTableProduct:
-    """An order table with its global polynomials by field ("centre", "width", "lower", "upper")."""
+    """An order table with its global polynomials by field ("centre", "width", "lower", "upper").
+
+    light  by order, electrons per pixel of the flat that showed the edges: highest and lowest level at
+           which an edge was looked for, and light in the middle of the slit; None without edges
+    """
 
     table: OrderTable
     polynomials: Mapping[str, TracePolynomial]
+    light: Mapping[int, tuple[float, float, float]] | None = None
 
 
 def solution_hdus(product: DispersionProduct, header: Header) -> fits.HDUList:
@@ -78,7 +83,7 @@ def table_hdus(product: OrderTableProduct, header: Header) -> fits.HDUList:
         [
             empty_primary(header),
             _documented_traces(product.table, product.polynomials),
-            _limits(product.table),
+            _limits(product),
             _traces(product.table),
         ]
     )
@@ -190,8 +195,13 @@ def _documented_traces(
     return hdu
 
 
-def _limits(table: OrderTable) -> fits.BinTableHDU:
-    """One row per order: the pixel box that holds it."""
+#: Columns of `OrderTableProduct.light`.
+_LIGHT = ("maxThreshold", "minThreshold", "maxvalue")
+
+
+def _limits(product: OrderTableProduct) -> fits.BinTableHDU:
+    """One row per order: the pixel box that holds it, and the light by which its edges were found."""
+    table = product.table
     numbers = sorted(table.orders)
     along, across = ("x", "y") if table.dispersion_axis == "x" else ("y", "x")
     box: dict[str, list[float]] = {f"{a}{end}": [] for a in "yx" for end in ("min", "max")}
@@ -206,6 +216,13 @@ def _limits(table: OrderTable) -> fits.BinTableHDU:
         box[f"{across}max"].append(float(np.max(high)))
     columns = [fits.Column("order", "I", array=numbers)]
     columns += [fits.Column(k, "D", unit="pixel", array=v) for k, v in box.items()]
+    if product.light is not None:
+        unknown = (np.nan,) * len(_LIGHT)
+        values = np.array([product.light.get(n, unknown) for n in numbers]).T
+        columns += [
+            fits.Column(name, "D", unit="count", array=v)
+            for name, v in zip(_LIGHT, values, strict=True)
+        ]
     return fits.BinTableHDU.from_columns(columns, name="ORDER_LIMITS")
 
 

@@ -33,16 +33,14 @@ def full_knots(breaks: np.ndarray, degree: int) -> np.ndarray:
 @njit(cache=True)
 def _basis(x, knots, span, degree, out):  # type: ignore[no-untyped-def]
     """The degree + 1 non-zero B-splines at x, knots[span] <= x (de Boor, Cox)."""
-    left, right = np.empty(degree + 1), np.empty(degree + 1)
     out[0] = 1.0
     for j in range(1, degree + 1):
-        left[j] = x - knots[span + 1 - j]
-        right[j] = knots[span + j] - x
         saved = 0.0
         for r in range(j):
-            term = out[r] / (right[r + 1] + left[j - r])
-            out[r] = saved + right[r + 1] * term
-            saved = left[j - r] * term
+            right, left = knots[span + r + 1], knots[span + 1 - j + r]
+            term = out[r] / (right - left)
+            out[r] = saved + (right - x) * term
+            saved = (x - left) * term
         out[j] = saved
 
 

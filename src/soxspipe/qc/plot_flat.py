@@ -23,11 +23,17 @@ _BLOCK = 16
 
 @style.drawn
 def background(
-    frame: Frame, scattered: np.ndarray, free: np.ndarray, table: OrderTable, arm: Arm
+    frame: Frame,
+    scattered: np.ndarray,
+    free: np.ndarray,
+    table: OrderTable,
+    arm: Arm,
+    what: str = "flat",
 ) -> "Figure":
     """The flat at its low levels, the scattered-light model, what it leaves, and cuts through all.
 
     frame, scattered : (ny, nx), electrons. free : (ny, nx) bool, True where the light was measured.
+    what : the frame is, if not a flat.
     """
     frames = style.frame_rows(arm, 2)
     rows: list[style.Row] = [*frames, (2.0, (1.0, 1.0, 1.0)), (1.0, (1.0, 1.0, 1.0))]
@@ -38,16 +44,16 @@ def background(
     low, high = min(low, 0.0), max(1.3 * high, high + 1.0)
     left, right = style.flat_list(panels[: len(frames)])
     drawing.show(left, image, (low, high), colours="viridis", scale="")
-    style.detector_labels(left, arm, "flat at the level of the scattered light [e-]")
+    style.detector_labels(left, arm, f"{what} at the level of the scattered light [e-]")
     rest = np.where(between, image - model, np.nan)
     blocks, step = drawing.block_means(rest, image.shape[0] // _BLOCK, image.shape[1] // _BLOCK)
     reach = max(style.robust_limits(np.abs(blocks), 0, 99)[1], 0.5)
     enlarged = np.repeat(np.repeat(blocks, step[0], axis=0), step[1], axis=1)
     drawing.show(right, enlarged, (-reach, reach), colours="RdBu_r", scale="")
-    style.detector_labels(right, arm, f"flat - model, means over blocks of {_BLOCK} pixels [e-]")
+    style.detector_labels(right, arm, f"{what} - model, means over blocks of {_BLOCK} pixels [e-]")
     for upper, lower, share in zip(panels[-2], panels[-1], _CUTS, strict=True):
         column = int(share * image.shape[1])
-        _cut(upper, lower, image, model, between, column, (low, high))
+        _cut(upper, lower, image, model, between, column, (low, high), what)
         name = "x" if arm.dispersion_axis == "x" else "y"
         upper.set_title(f"{name} = {column} (medians of {_CUT_WIDTH} pixels)")
         lower.set(xlabel=f"{'y' if name == 'x' else 'x'} [pixel]", ylabel="rest [e-]")
@@ -65,13 +71,14 @@ def _cut(
     between: np.ndarray,
     column: int,
     limits: tuple[float, float],
+    what: str,
 ) -> None:
-    """Flat and model across the orders, and their difference between them."""
+    """Frame and model across the orders, and their difference between them."""
     half = _CUT_WIDTH // 2
     near = slice(max(column - half, 0), column + half + 1)
     row, seen = np.arange(image.shape[0]), _row_medians(image[:, near])
     used = _row_medians(np.where(between, image, np.nan)[:, near])
-    upper.plot(row, seen, color=style.GREY, linewidth=0.5, label="flat")
+    upper.plot(row, seen, color=style.GREY, linewidth=0.5, label=what)
     upper.plot(row, used, ".", color=style.BLUE, markersize=1.5, label="between orders")
     upper.plot(row, model[:, column], color=style.RED, linewidth=1.0, label="model")
     room = 0.05 * (limits[1] - limits[0])

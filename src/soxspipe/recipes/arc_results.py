@@ -6,7 +6,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from soxspipe.datamodel.arc_lines import ArcLines, LineFit, LineState
+from soxspipe.datamodel.arc_lines import LineFit, LineState
 from soxspipe.datamodel.metric import Measurement, Metric
 from soxspipe.instrument.arms import Arm
 from soxspipe.qc import plot_arc_widths
@@ -42,7 +42,8 @@ def values_per_order(
 
 
 def _counts(solved: Solved) -> dict[str, float]:
-    seen, used = solved.lines.seen, solved.fit.used
+    """Numbers of lines of the list; what an atlas adds does not count."""
+    seen, used = solved.lines.seen[solved.listed], solved.fit.used[solved.listed]
     return {
         "DETLINES TOT": len(seen),
         "DETLINES NUM": int(seen.sum()),
@@ -55,11 +56,12 @@ def _measured(solved: Solved, arm: Arm, where: np.ndarray) -> dict[str, float]:
     lines, fit = solved.lines, solved.fit
     found, used = lines.detected & where, fit.used & where
     res_x, res_y = (lines.x - fit.x)[used], (lines.y - fit.y)[used]
+    listed = where & solved.listed
     start = evaluate(solved.start, lines, found)
     off_x, off_y = (start.x - lines.x)[found], (start.y - lines.y)[found]
     result = {
-        "DETLINES FRAC": float(lines.seen[where].mean()),
-        "GOODLINES FRAC": float(fit.used[where].mean()),
+        "DETLINES FRAC": float(lines.seen[listed].mean()),
+        "GOODLINES FRAC": float(fit.used[listed].mean()),
         **spread("X RES", res_x),
         **spread("Y RES", res_y),
         **spread("XY RES", np.hypot(res_x, res_y)),
@@ -112,6 +114,7 @@ def fitted_table(solved: Solved, arm: Arm, slit_fwhm: np.ndarray | None = None) 
         "residuals_y": (lines.y - kept.y) * px,
         "residuals_xy": np.hypot(lines.x - kept.x, lines.y - kept.y) * px,
         "sigma_clipped": ~kept.used,
+        "listed": solved.listed[found],
         "chi2": lines.chi2,
         "sharpness": lines.sharpness,
         "roundness1": lines.roundness1,
@@ -132,9 +135,10 @@ def fitted_table(solved: Solved, arm: Arm, slit_fwhm: np.ndarray | None = None) 
     return Table(columns, meta={"EXTNAME": "FITTED_LINES"})
 
 
-def missed_table(lines: ArcLines) -> Table:
-    """One row per listed pinhole image that was not detected, with the reason."""
-    missed = lines.select(~lines.detected)
+def missed_table(solved: Solved) -> Table:
+    """One row per listed pinhole image (or one of the atlas) that was not detected, with the reason."""
+    out = ~solved.lines.detected
+    missed = solved.lines.select(out)
     return Table(
         {
             "wavelength": missed.wavelength * u.nm,
@@ -143,6 +147,7 @@ def missed_table(lines: ArcLines) -> Table:
             "slit_position": missed.slit * u.arcsec,
             "detector_x": missed.predicted_x * u.pix,
             "detector_y": missed.predicted_y * u.pix,
+            "listed": solved.listed[out],
             "reason": np.array([LineState(int(s)).words for s in missed.state], dtype="U12"),
         },
         meta={"EXTNAME": "MISSED_LINES"},

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from soxspipe.datamodel.metric import Limits, Metric
 from soxspipe.datamodel.polynomial_table import PolynomialTable
 from soxspipe.errors import DataError
 from soxspipe.instrument.arms import Arm
+from soxspipe.instrument.spectral_format import nominal
 from soxspipe.recipes.recipe import Plot, Product
 from soxspipe.science.wavelength import judge, lamps
 from soxspipe.science.wavelength.corrections import Degrees
@@ -117,6 +119,20 @@ def options_of(
     )
 
 
+def steps(
+    settings: DispSolutionSettings | SpatSolutionSettings, arm: Arm, *, slit_degree: int
+) -> dict[str, Any]:
+    """How lines are measured and fitted: arguments that `solve.refine` and its kin share."""
+    return {
+        "dispersion_axis": arm.dispersion_axis,
+        "independent": arm.bands_move_independently,
+        "binning": arm.binning,
+        "sigma_limit": settings.pinhole_detection_thres_sigma,
+        "design": nominal(arm),
+        "options": options_of(settings, arm, slit_degree=slit_degree),
+    }
+
+
 def gates(settings: DispSolutionSettings | SpatSolutionSettings, arm: Arm) -> tuple[float, ...]:
     """Farthest distance of a spot from its prediction, round by round, in binned pixels: at first half
     the window.
@@ -151,7 +167,7 @@ def check(solved: Solved, line_list: LineList, arm: Arm, name: str) -> None:
 
 def _dark_lamps(solved: Solved, line_list: LineList, arm: Arm) -> tuple[str, ...]:
     """The arc lamps that do not shine, in words."""
-    lines = solved.lines
+    lines, used = solved.lines.select(solved.listed), solved.fit.used[solved.listed]
     key = {
         (int(n), float(w)): e
         for n, w, e in zip(
@@ -169,7 +185,7 @@ def _dark_lamps(solved: Solved, line_list: LineList, arm: Arm) -> tuple[str, ...
     known = tells & np.array([any(e in lamp for lamp in arm.arc_lamps) for e in element])
     return tuple(
         f"no lines of {dark} (is the {next(lamp for lamp in arm.arc_lamps if dark in lamp)} lamp on?)"
-        for dark in lamps.dark_elements(element[known], solved.fit.used[known])
+        for dark in lamps.dark_elements(element[known], used[known])
     )
 
 

@@ -6,7 +6,14 @@ from typing import Any
 from soxspipe.datamodel.metric import Limits
 from soxspipe.recipes import load_all
 from soxspipe.recipes.recipe import Recipe
-from soxspipe.settings import ARMS, BLOCKS, BackgroundSubtraction, GeneralSettings, Options
+from soxspipe.settings import (
+    ARMS,
+    BLOCKS,
+    SHARED,
+    BackgroundSubtraction,
+    GeneralSettings,
+    Options,
+)
 
 _HEAD = """\
 # Settings of soxspipe. Every option stands here with its default; delete or change what you like.
@@ -39,7 +46,7 @@ def _recipe_block(kind: type[Options], limits: Mapping[str, Mapping[str, Limits]
     """Options that are alike in all arms, then one sub-block per arm with the rest."""
     by_arm = {arm: kind.default_options(arm) for arm in ARMS}
     common, own = _split(by_arm)
-    skip = {"background_subtraction", "qc_acceptable_ranges"}
+    skip = {*SHARED, "qc_acceptable_ranges"}
     shared = {name: value for name, value in common.items() if name not in skip}
     yield from _options(kind, shared, _INDENT)
     for arm in ARMS:

@@ -11,7 +11,7 @@ from soxspipe.instrument.line_lists import arc_lines
 from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
 from soxspipe.qc import plot_arcs
-from soxspipe.recipes import arc_results, arc_steps
+from soxspipe.recipes import arc_atlas, arc_results, arc_steps
 from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, temperatures
 from soxspipe.recipes.recipe import Product, Raw, RawFrame, Result, recipe
@@ -70,7 +70,8 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
     frame = lamp_light(inputs.arc, inputs, arm)[0]
     design, line_list = nominal(arm), arc_lines(arm)
     middle = len(arm.pinholes) // 2
-    expected = solve.listed(line_list, solve.Mask((0.0,), (middle,)), design, frame.shape)
+    mask = solve.Mask((0.0,), (middle,))
+    expected = solve.listed(line_list, mask, design, frame.shape)
     name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"
     start = solve.register_design(
         frame,
@@ -80,18 +81,10 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
         sigma_limit=settings.pinhole_detection_thres_sigma,
         name=name,
     )
-    solved = solve.refine(
-        frame,
-        expected,
-        start,
-        dispersion_axis=arm.dispersion_axis,
-        independent=arm.bands_move_independently,
-        binning=arm.binning,
-        sigma_limit=settings.pinhole_detection_thres_sigma,
-        gates=arc_steps.gates(settings, arm),
-        design=design,
-        options=arc_steps.options_of(settings, arm, slit_degree=0),
-    )
+    steps = arc_steps.steps(settings, arm, slit_degree=0)
+    solved = solve.refine(frame, expected, start, gates=arc_steps.gates(settings, arm), **steps)
+    if settings.bootstrap_dispersion_solution:
+        solved = arc_atlas.with_atlas(solved, frame, mask, steps, arm, name)
     arc_steps.require_light(solved.lines, name)
     arc_steps.check(solved, line_list, arm, name)
     polynomials = export.dispersion_polynomials(
@@ -106,7 +99,7 @@ def disp_solution(inputs: Inputs, settings: DispSolutionSettings, arm: Arm) -> R
         products={
             "DISP_MAP": DispersionProduct(solved.solution, polynomials),
             "DISP_MAP_LINES": arc_results.fitted_table(solved, arm),
-            "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved.lines),
+            "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved),
         },
         measurements=(
             *judged(METRICS, values, settings, arm),

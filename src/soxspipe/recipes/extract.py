@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -19,12 +19,10 @@ from soxspipe.recipes.extract_steps import Extracted
 from soxspipe.recipes.quality import judged
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Result, recipe
 from soxspipe.recipes.slit_orders import order_pixels
+from soxspipe.recipes.slit_steps import Cards
 from soxspipe.settings import ExtractSettings
 
 log = logging.getLogger(__name__)
-
-#: Objects that one run extracts at most.
-MOST = 5
 
 METRICS = (
     Metric("N OBJECTS", "", "objects extracted"),
@@ -35,34 +33,29 @@ METRICS = (
 )
 
 
-def _ending(number: int) -> str:
-    return "" if number == 1 else f"_{number}"
+#: label, suffix, category and meaning of the spectra of one object.
+_SPECTRA = (
+    ("EXTRACTED_MERGED_TABLE", "_EXTRACTED_MERGED", "SCI_SLIT_FLUX", "merged spectrum"),
+    ("EXTRACTED_BOXCAR_TABLE", "_EXTRACTED_BOXCAR", "", "merged sum over the aperture"),
+    ("EXTRACTED_ORDERS_TABLE", "_EXTRACTED_ORDERS", "SCI_ORDERS_FLUX", "spectra of the orders"),
+)
+_TECH = "ECHELLE,SLIT"
 
 
 def _products() -> tuple[Product, ...]:
-    found = []
-    for n in range(1, MOST + 1):
-        end, which = _ending(n), f"object {n}"
-        for label, suffix, category, meaning in (
-            ("EXTRACTED_MERGED_TABLE", "_EXTRACTED_MERGED", "SCI_SLIT_FLUX", "merged spectrum"),
-            ("EXTRACTED_BOXCAR_TABLE", "_EXTRACTED_BOXCAR", "", "merged sum over the aperture"),
-            (
-                "EXTRACTED_ORDERS_TABLE",
-                "_EXTRACTED_ORDERS",
-                "SCI_ORDERS_FLUX",
-                "spectra of the orders",
-            ),
-        ):
-            found.append(
-                Product(
-                    f"{label}{end}",
-                    f"{suffix}{end}.fits",
-                    category,
-                    "ECHELLE,SLIT",
-                    f"{meaning}, {which}",
-                )
+    """The spectra of the first object, and those of the others by number."""
+    return (
+        *(
+            Product(label, f"{stem}.fits", category, _TECH, meaning)
+            for label, stem, category, meaning in _SPECTRA
+        ),
+        *(
+            Product(
+                f"{label}_OTHERS", f"_OBJ{{n}}{stem}.fits", category, _TECH, f"{meaning}, others"
             )
-    return tuple(found)
+            for label, stem, category, meaning in _SPECTRA
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -89,13 +82,8 @@ class Inputs:
     inputs=Inputs,
     settings=ExtractSettings,
     products=_products(),
-    plots=tuple(
-        Plot(
-            f"EXTRACTED_MERGED_QC_PLOT{_ending(n)}",
-            f"_EXTRACTED_MERGED_QC_PLOT{_ending(n)}.pdf",
-            f"merged spectrum of object {n}",
-        )
-        for n in range(1, MOST + 1)
+    plots=(
+        Plot("EXTRACTED_MERGED_QC_PLOT", "_OBJ{n}_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectra"),
     ),
     metrics=METRICS,
     type_codes={},
@@ -108,18 +96,14 @@ def extract(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> Result:
     objects that are found are taken.
     """
     objects = _extracted(inputs, settings, arm)
-    products, headers, figures = {}, {}, {}
-    for number, found in enumerate(objects, start=1):
-        end, card = _ending(number), _cards(found)
-        values = {
-            "EXTRACTED_MERGED_TABLE": found.optimal,
-            "EXTRACTED_BOXCAR_TABLE": found.boxcar,
-            "EXTRACTED_ORDERS_TABLE": found.orders,
-        }
-        for label, value in values.items():
-            if value is not None:
-                products[f"{label}{end}"], headers[f"{label}{end}"] = value, card
-        figures[f"EXTRACTED_MERGED_QC_PLOT{end}"] = _figure(found, arm)
+    products: dict[str, Any] = {}
+    for found in objects:
+        number = found.source.number
+        for label, value in _spectra(found).items():
+            if number == 1:
+                products[label] = value
+            else:
+                products.setdefault(f"{label}_OTHERS", {})[str(number)] = value
     first = objects[0]
     measured = {
         "N OBJECTS": len(objects),
@@ -131,8 +115,10 @@ def extract(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> Result:
     return Result(
         products=products,
         measurements=judged(METRICS, measured, settings, arm),
-        figures=figures,
-        headers=headers,
+        figures={
+            "EXTRACTED_MERGED_QC_PLOT": {str(o.source.number): _figure(o, arm) for o in objects}
+        },
+        headers=_headers(objects),
     )
 
 
@@ -160,13 +146,31 @@ def _extracted(inputs: Inputs, settings: ExtractSettings, arm: Arm) -> list[Extr
     return _told(extract_steps.from_frame(inputs.frame, orders, lamp, settings, arm))
 
 
+def _spectra(found: Extracted) -> dict[str, Any]:
+    """What there is of one object, by label."""
+    values = {
+        "EXTRACTED_MERGED_TABLE": found.optimal,
+        "EXTRACTED_BOXCAR_TABLE": found.boxcar,
+        "EXTRACTED_ORDERS_TABLE": found.orders,
+    }
+    return {label: value for label, value in values.items() if value is not None}
+
+
+def _headers(objects: list[Extracted]) -> dict[str, Cards]:
+    """Cards of the spectra: those of the first object, and of all others together."""
+    made = {label: _cards(objects[0]) for label, *_ in _SPECTRA}
+    if len(objects) > 1:
+        places = ", ".join(f"{_position(o):.3f}" for o in objects[1:])
+        card: Cards = {"ESO PRO EXTRACT POS": (places, "[arcsec] slit positions, by number")}
+        made |= {f"{label}_OTHERS": card for label, *_ in _SPECTRA}
+    return made
+
+
 def _told(objects: list[Extracted]) -> list[Extracted]:
-    """The objects, at most MOST of them; the log tells if none was found, or more."""
-    if len(objects) > MOST:
-        log.warning("only the first %d objects are extracted", MOST)
+    """The objects; the log tells if none was found."""
     if objects[0].source.found is None:
         log.warning("no object was found on the slit; what is extracted is its middle")
-    return objects[:MOST]
+    return objects
 
 
 def _figure(found: Extracted, arm: Arm):  # type: ignore[no-untyped-def]
@@ -178,7 +182,7 @@ def _position(found: Extracted) -> float:
     return extract_steps.position_of(found.source)
 
 
-def _cards(found: Extracted) -> dict[str, tuple[float, str]]:
+def _cards(found: Extracted) -> Cards:
     return {
         "ESO PRO EXTRACT POS": (round(_position(found), 3), "[arcsec] slit position"),
         "ESO PRO EXTRACT WIDTH": (found.width, "[arcsec] full width of the boxcar"),

@@ -93,7 +93,7 @@ def _state(
     bits = flags[pixels.index] | np.where(own > 0, 0, 1).astype("u2")
     light = np.nan_to_num(data[pixels.index]).astype("f8")
     known = np.where(own > 0, own, 1.0)
-    return OrderState(pixels, light, known, bits, nothing, nothing, nothing)
+    return OrderState(pixels, light, known, bits, nothing, nothing, np.ones(len(light)), nothing)
 
 
 def sources_in_image(image: RectifiedSpectrum, how: Search) -> Sources:

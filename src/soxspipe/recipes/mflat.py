@@ -1,5 +1,6 @@
 """mflat: normalised master flat, order edges, scattered light."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from soxspipe.recipes.lamp import LampInputs
 from soxspipe.recipes.order_shapes import order_mask
 from soxspipe.recipes.quality import TEMPERATURES, judged, spread, temperatures
 from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
+from soxspipe.science.orders.edges import EdgeSamples
 from soxspipe.science.wavelength import export
 from soxspipe.settings import MflatSettings
 
@@ -135,13 +137,13 @@ def mflat(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Result:
         combined = Combined(main.master, main.table, main.samples, {})
     products: dict[str, Any] = {
         "MFLAT": combined.master,
-        "ORDER_LOC": _order_table(combined.table, settings),
+        "ORDER_LOC": _order_table(combined.table, combined.samples, settings),
         "BKGROUND": Frame(main.scattered, np.zeros_like(main.scattered), np.zeros(arm.shape)),
     }
     if len(lamps) == 2:
         for lamp, name in zip(lamps, ("QLAMP", "DLAMP"), strict=True):
             products[f"MFLAT_{name}"] = lamp.master
-            products[f"ORDER_LOC_{name}"] = _order_table(lamp.table, settings)
+            products[f"ORDER_LOC_{name}"] = _order_table(lamp.table, lamp.samples, settings)
     values = _values(main, combined, arm) | temperatures([raw.info for raw in inputs.flat])
     left_out = [name for lamp in lamps for name in lamp.left_out]
     cards = dict(combined.cards)
@@ -163,14 +165,29 @@ def mflat(inputs: Inputs, settings: MflatSettings, arm: Arm) -> Result:
     )
 
 
-def _order_table(table: OrderTable, settings: MflatSettings) -> OrderTableProduct:
+def _order_table(
+    table: OrderTable, samples: Mapping[int, EdgeSamples], settings: MflatSettings
+) -> OrderTableProduct:
     polynomials = {
         which: export.trace_polynomial(
             table, which, order_deg=settings.order_deg, axis_deg=settings.disp_axis_deg
         )
         for which in ("centre", "width", "lower", "upper")
     }
-    return OrderTableProduct(table, polynomials)
+    return OrderTableProduct(
+        table, polynomials, {n: edge_levels(found, settings) for n, found in samples.items()}
+    )
+
+
+def edge_levels(samples: EdgeSamples, settings: MflatSettings) -> tuple[float, float, float]:
+    """Levels between which an edge is looked for, highest first, and light in the middle of the slit,
+    electrons per pixel: medians along the order.
+    """
+    seen = samples.light[samples.used] if samples.light is not None else np.empty(0)
+    light = float(np.median(seen)) if seen.size else np.nan
+    most = settings.max_percentage_threshold_for_edge_detection
+    least = settings.min_percentage_threshold_for_edge_detection
+    return light * most / 100, light * least / 100, light
 
 
 def _values(main: LampFlat, combined: Combined, arm: Arm) -> dict[str, float]:

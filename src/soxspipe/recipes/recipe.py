@@ -121,14 +121,17 @@ class Result:
 
     products      label -> value; the kinds of value that io.products can write
     measurements  QC values with verdicts
-    figures       label -> function that draws; called after the products are on disk
+    figures       label -> function that draws, or names of several -> functions; called after the
+                  products are on disk
     headers       label -> extra cards for that product
     names         what stands for the {fields} in the suffixes of plots
     """
 
     products: Mapping[str, Any]
     measurements: tuple[Measurement, ...] = ()
-    figures: Mapping[str, Callable[[], Figure]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[], Figure] | Mapping[str, Callable[[], Figure]]] = field(
+        default_factory=dict
+    )
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 

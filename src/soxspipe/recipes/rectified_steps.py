@@ -49,7 +49,7 @@ def stretched(pixels: OrderPixels, values: Values) -> Values:
 def values_of_orders(orders: Orders) -> dict[int, Values]:
     """What the orders of an object recipe hold once their sky is fitted, its model and error included."""
     return {
-        n: Values(o.light, o.variance, o.flags, o.sky, np.sqrt(o.sky_error * o.variance))
+        n: Values(o.light, o.variance, o.flags, o.sky, np.sqrt(o.sky_variance))
         for n, o in orders.items()
     }
 

@@ -31,6 +31,7 @@ class Alone:
     good      usable, and not off the model
     share     part of a native bin's light in each pixel
     model     electrons of the source
+    sky_variance  variance of the sky model
     """
 
     order: OrderState
@@ -39,6 +40,7 @@ class Alone:
     good: np.ndarray
     share: np.ndarray
     model: np.ndarray
+    sky_variance: np.ndarray
 
 
 def alone(view: View, source: Source, *, clip: float) -> dict[int, Alone]:
@@ -65,7 +67,7 @@ def _alone(view: View, number: int, order: OrderState, source: Source, clip: flo
             view.ready, np.maximum(order.sky, 0.0) + bright + smooth * share
         )
         good = order.good & ~optimal.outliers(data, variance, light, sigma=np.sqrt(clip))
-    return Alone(order, data, variance, good, share, light)
+    return Alone(order, data, variance, good, share, light, order.sky_variance)
 
 
 def scaled(part: Alone, factor: np.ndarray, share: np.ndarray) -> Alone:
@@ -77,6 +79,7 @@ def scaled(part: Alone, factor: np.ndarray, share: np.ndarray) -> Alone:
         good=part.good,
         share=share,
         model=part.model * factor,
+        sky_variance=part.sky_variance * factor**2,
     )
 
 
@@ -116,7 +119,7 @@ def _extract_order(
     n = len(pixels.grid)
     sums = optimal.horne(pixels, part.data, part.variance, part.good, part.share)
     count = np.maximum(np.bincount(pixels.nearest, minlength=n), 1)
-    own = np.bincount(pixels.nearest, order.sky_error * part.variance, n) / count
+    own = np.bincount(pixels.nearest, part.sky_variance, n) / count
     half = half_aperture(part, source, settings)
     inside = np.abs(pixels.slit - source.trace.at(pixels.wavelength)) <= half
     box = optimal.boxcar(pixels, part.data, part.variance, part.good, part.model, inside)

@@ -146,8 +146,8 @@ def _part(
         variance=part.variance,
         good=part.good,
         sky=density * aperture,
-        common=order.sky_error * part.variance,
-        reach=np.ones(len(part.data)),
+        common=part.sky_variance,
+        reach=order.reach,
     )
 
 

@@ -19,8 +19,10 @@ class OrderState:
     """One order on its way; arrays (n,).
 
     data, variance, flags   of the flat-fielded frame
-    sky, sky_error          sky model; its variance over that of a pixel
+    sky, sky_variance       sky model and its variance
+    reach                   native bins over which the error of the sky model is the same
     pedestal                variance left by light that was subtracted: that of the other position
+    fitted                  the fit behind the sky model, None before there is one
     """
 
     pixels: OrderPixels
@@ -28,9 +30,15 @@ class OrderState:
     variance: np.ndarray
     flags: np.ndarray
     sky: np.ndarray
-    sky_error: np.ndarray
+    sky_variance: np.ndarray
+    reach: np.ndarray
     pedestal: np.ndarray
-    converged: bool = True
+    fitted: sky_model.OrderSky | None = None
+
+    @property
+    def converged(self) -> bool:
+        """False if the sky had to stay with a simpler model than the data ask for."""
+        return self.fitted is None or self.fitted.converged
 
     @property
     def good(self) -> np.ndarray:
@@ -73,8 +81,8 @@ def listed(ready: SlitFrame, pixels: Mapping[int, OrderPixels]) -> Orders:
         good = (flags & UNUSABLE) == 0
         level = sky_model.initial_level(part, data, good)
         variance = ready.noise.variance(level, part.index)
-        zero = np.zeros(len(data))
-        orders[number] = OrderState(part, data, variance, flags, level, zero, zero)
+        zero, one = np.zeros(len(data)), np.ones(len(data))
+        orders[number] = OrderState(part, data, variance, flags, level, zero, one, zero)
     return orders
 
 
@@ -90,7 +98,7 @@ def with_pedestal(ready: SlitFrame, orders: Orders, subtracted: Orders, scale: f
         pedestal = scale * sky / response
         variance = ready.noise.variance(np.zeros(len(sky)), o.pixels.index) + pedestal
         zero = np.zeros(len(sky))
-        result[n] = replace(o, sky=zero, sky_error=zero, pedestal=pedestal, variance=variance)
+        result[n] = replace(o, sky=zero, sky_variance=zero, pedestal=pedestal, variance=variance)
     return result
 
 

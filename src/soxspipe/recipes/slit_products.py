@@ -115,6 +115,11 @@ _ORDERS = Plot("EXTRACTED_ORDERS_QC_PLOT", "_EXTRACTED_ORDERS_QC_PLOT.pdf", "spe
 _MERGED = Plot("EXTRACTED_MERGED_QC_PLOT", "_EXTRACTED_MERGED_QC_PLOT.pdf", "merged spectrum")
 
 STARE_PLOTS = (
+    Plot(
+        "SKY_MODEL_QC_PLOTS",
+        "_SKYMODEL_QC_PLOTS_ORDER_{n}.pdf",
+        "sky fit of an order, if `sky_model_qc_plot` is true",
+    ),
     Plot("SKY_SUBTRACTION_QUICKLOOK", "_skysub_quicklook.pdf", "frame, sky model, residuals"),
     Plot(
         "OBJECT_TRACE_RES",

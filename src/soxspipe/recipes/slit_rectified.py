@@ -54,7 +54,7 @@ def _values(image: Image) -> dict[int, Values]:
             order.variance,
             order.flags,
             image.view.sky[n],
-            np.sqrt(np.maximum(order.sky_error * order.variance, 0.0)),
+            np.sqrt(np.maximum(order.sky_variance, 0.0)),
         )
         found[n] = rectified_steps.stretched(order.pixels, values)
     return found

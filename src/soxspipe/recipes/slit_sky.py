@@ -70,50 +70,77 @@ def sky_rows(
 
 
 def subtract_sky(
-    ready: SlitFrame, orders: Orders, sources: Sources, settings: SkySettings
+    ready: SlitFrame,
+    orders: Orders,
+    sources: Sources,
+    settings: SkySettings,
+    templates: Orders | None = None,
 ) -> Orders:
     """Fit the sky of every order.
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
     first, and every row counts, as much as the model's own error allows: sky and object are then known
-    as well as one fit of both would know them.
+    as well as one fit of both would know them. `templates`: orders of the frame in which the sky that a
+    difference has lost was modelled; lines are where they were there.
     """
     if not settings.subtract:
-        return {n: replace(o, sky=np.zeros(len(o.data))) for n, o in orders.items()}
+        zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
+        return {n: replace(o, sky=zero[n], sky_variance=zero[n]) for n, o in orders.items()}
     masked = tuple(s for s in sources.each if not s.light)
     rows = sky_rows(orders, sources, settings, masked)
+    clear = sky_rows(orders, sources, settings, sources.each)
     return {
         n: _without_sky(
-            ready, o, rows[n], settings, np.asarray(sources.light(n)), sources.brightness(n)
+            ready,
+            o,
+            _Rows(rows[n] & o.good, clear[n]),
+            settings,
+            (np.asarray(sources.light(n)), sources.brightness(n)),
+            None if templates is None else templates[n].fitted,
         )
         for n, o in orders.items()
     }
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """(n,) bool: pixels that take part, and those of them that no object touches."""
+
+    used: np.ndarray
+    clear: np.ndarray
+
+
 def _without_sky(
     ready: SlitFrame,
     order: OrderState,
-    rows: np.ndarray,
+    rows: _Rows,
     settings: SkySettings,
-    light: np.ndarray,
-    brightness: np.ndarray | float,
+    objects: tuple[np.ndarray, np.ndarray | float],
+    template: sky_model.OrderSky | None,
 ) -> OrderState:
-    """One order with its sky fitted on `rows` (n,) bool."""
+    """One order with its sky fitted; objects: their light (n,), signed and as brightness."""
+    light, brightness = objects
+    pixels = order.pixels
     doubt = (MODEL_ERROR * brightness) ** 2
-    sky = sky_model.fit(
-        order.pixels,
-        order.data - light,
-        order.variance + doubt,
-        rows & order.good,
-        settings.options,
-    )
-    model = sky.at(order.pixels.bin, order.pixels.slit)
-    counted = np.where(sky.used, order.variance / (order.variance + doubt), 0.0)
-    per_bin = np.bincount(order.pixels.nearest, counted, len(order.pixels.grid))
+    data, variance = order.data - light, order.variance + doubt
+    if template is None:
+        sky = sky_model.fit(
+            pixels,
+            data,
+            variance,
+            rows.used,
+            settings.options,
+            start=order.fitted,
+            apart=~rows.clear,
+        )
+    else:
+        sky = sky_model.residual(pixels, data, variance, rows.used, template, settings.options)
+    model = sky.at(pixels.bin, pixels.slit)
     return replace(
         order,
         sky=model,
         variance=order.expected_variance(ready, np.maximum(model, 0.0) + brightness),
-        sky_error=sky.relative_variance(order.pixels.bin, per_bin[order.pixels.nearest]),
-        converged=sky.converged,
+        sky_variance=sky.variance(pixels.bin, pixels.slit),
+        reach=sky.reach(pixels.bin),
+        fitted=sky,
     )

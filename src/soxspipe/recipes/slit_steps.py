@@ -20,12 +20,16 @@ from soxspipe.recipes.slit_frame import Detrending
 from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_sources import Search, Source
 from soxspipe.recipes.slit_view import Steps, View, expected_seeing
+from soxspipe.science.detector import quiet
 from soxspipe.science.sky.sky_model import SkyOptions
 
 log = logging.getLogger(__name__)
 
 #: Significance of an object on the collapsed slit of all orders.
 DETECTION = 5.0
+
+#: Significance of a rise of the sky spectrum, as the option has it, over that of a line in all rows.
+_LINE_SIGMA = 5.0
 
 #: Cards of a product by name: value and comment.
 Cards = dict[str, tuple[Any, str]]
@@ -66,11 +70,11 @@ class DifferenceInputs:
 
 
 def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -> Detrending:
-    """What is taken off every exposure."""
+    """What is taken off every exposure. Masters are freed of their own noise first."""
     return Detrending(
         arm=arm,
-        bias=inputs.bias,
-        dark=inputs.dark,
+        bias=None if inputs.bias is None else quiet.quieter(inputs.bias),
+        dark=None if inputs.dark is None else quiet.quieter(inputs.dark),
         orders=inputs.orders,
         clip_sigma=settings.stacked_clipping_sigma,
         background=settings.background_subtraction if settings.subtract_background else None,
@@ -109,6 +113,15 @@ def sky_settings(settings: Any) -> slit_sky.SkySettings:
     return slit_sky.SkySettings(
         options=SkyOptions(
             degree=given.bspline_order,
+            coarse_points=given.starting_points_per_knot,
+            fine_points=given.min_points_per_knot,
+            lines=given.skyline_significance / _LINE_SIGMA,
+            hit_sigma=given.percentile_clipping_sigma,
+            hit_rounds=given.percentile_clipping_iterations,
+            hit_window=given.percentile_rolling_window_size,
+            noise_clip=given.noise_sigma,
+            noise_window=given.noise_rolling_window_size,
+            noise_floor=given.residual_floor_percentile,
             clip=given.bspline_fitting_residual_clipping_sigma,
             rounds=given.bspline_iteration_limit,
             illumination=given.slit_illumination_order,

@@ -79,7 +79,7 @@ def difference_seen(
     whole, objects = _first_look(together, slit_orders.listed(together, pixels), alone)
     whole = slit_sky.subtract_sky(together, whole, objects, steps.sky)
     orders = slit_orders.with_pedestal(ready, slit_orders.listed(ready, pixels), whole, scale=noise)
-    orders, sources = _first_look(ready, orders, steps)
+    orders, sources = _first_look(ready, orders, steps, whole)
     ready, orders = slit_cosmics.reject(
         ready,
         orders,
@@ -89,23 +89,29 @@ def difference_seen(
         lacosmic=steps.lacosmic,
         both_signs=True,
     )
-    orders, sources = _second_look(ready, orders, sources, steps)
+    orders, sources = _second_look(ready, orders, sources, steps, whole)
     return View(label, ready, orders, sources, {n: o.sky for n, o in whole.items()})
 
 
-def _first_look(ready: SlitFrame, orders: Orders, steps: Steps) -> tuple[Orders, Sources]:
+def _first_look(
+    ready: SlitFrame, orders: Orders, steps: Steps, templates: Orders | None = None
+) -> tuple[Orders, Sources]:
     """Sky beside the objects, and a first model of these."""
     sources = slit_sources.look(orders, steps.search)
-    orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky)
+    orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky, templates)
     sources = slit_sources.look(orders, steps.search)
     return orders, slit_object.model_sources(orders, sources, degree=steps.profile_degree)
 
 
 def _second_look(
-    ready: SlitFrame, orders: Orders, sources: Sources, steps: Steps
+    ready: SlitFrame,
+    orders: Orders,
+    sources: Sources,
+    steps: Steps,
+    templates: Orders | None = None,
 ) -> tuple[Orders, Sources]:
     """Sky below the objects, and the final model of these."""
-    orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky)
+    orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky, templates)
     sources = slit_sources.look(orders, steps.search)
     return orders, slit_object.model_sources(orders, sources, degree=steps.profile_degree)
 

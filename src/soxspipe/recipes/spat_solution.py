@@ -14,13 +14,12 @@ from soxspipe.errors import DataError, InputError
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
 from soxspipe.instrument.line_lists import arc_lines
-from soxspipe.instrument.spectral_format import nominal
 from soxspipe.io.geometry_tables import DispersionProduct
-from soxspipe.qc import plot_arcs
-from soxspipe.recipes import arc_results, arc_slit, arc_steps, background
+from soxspipe.qc import plot_arcs, plot_flat
+from soxspipe.recipes import arc_atlas, arc_results, arc_slit, arc_steps, background
 from soxspipe.recipes.lamp import LampInputs, lamp_light
 from soxspipe.recipes.quality import TEMPERATURES, judged, per_order, temperatures
-from soxspipe.recipes.recipe import Calibration, Product, Raw, RawFrame, Result, recipe
+from soxspipe.recipes.recipe import Calibration, Plot, Product, Raw, RawFrame, Result, recipe
 from soxspipe.science.detector import detrend
 from soxspipe.science.wavelength import export, pixel_map, solve
 from soxspipe.settings import SpatSolutionSettings
@@ -86,7 +85,10 @@ METRICS = (
         *arc_steps.line_products("ECHELLE,MULTI-PINHOLE"),
         Product("BKGROUND", "_BKGROUND.fits", "", "IMAGE", "scattered light, if it is subtracted"),
     ),
-    plots=arc_steps.PLOTS,
+    plots=(
+        *arc_steps.PLOTS,
+        Plot("BKGROUND_PLOT", "_BKGROUND.pdf", "scattered light, if it is subtracted"),
+    ),
     metrics=METRICS,
     type_codes={FrameKind.MULTI_PINHOLE_ARC: "SSOL"},
 )
@@ -94,7 +96,7 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
     """Measure all nine pinholes of every line, fit the full solution, turn it into a map."""
     light = lamp_light((*inputs.arc, *inputs.slit_arc), inputs, arm)
     clean = [_cleaned(frame, inputs, settings, arm) for frame in light]
-    frame, scattered = clean[0]
+    frame, removed = clean[0]
     name = f"{arm.instrument} {arm.name} {inputs.arc[0].info.file}"
     solved = _solved(frame, inputs.solution, settings, arm, name)
     slit_fwhm = None
@@ -116,10 +118,17 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
         "SPAT_SOL": DispersionProduct(solved.solution, polynomials),
         "2D_MAP": full_map,
         "DISP_MAP_LINES": arc_results.fitted_table(solved, arm, slit_fwhm),
-        "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved.lines),
+        "DISP_MAP_LINES_MISSING": arc_results.missed_table(solved),
     }
-    if scattered is not None:
-        products["BKGROUND"] = Frame(scattered, np.zeros_like(scattered), np.zeros(arm.shape))
+    figures: dict[str, Any] = {
+        "DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm, full_map, slit_fwhm)
+    }
+    if removed is not None:
+        model, free = removed
+        products["BKGROUND"] = Frame(model, np.zeros_like(model), np.zeros(arm.shape))
+        figures["BKGROUND_PLOT"] = lambda: plot_flat.background(
+            light[0], model, free, inputs.orders, arm, "arc"
+        )
     return Result(
         products=products,
         measurements=(
@@ -127,21 +136,21 @@ def spat_solution(inputs: Inputs, settings: SpatSolutionSettings, arm: Arm) -> R
             *arc_results.values_per_order(solved, METRICS, arm),
             *per_order(METRICS, "PINHOLE COUNT MIN", holes, arm),
         ),
-        figures={
-            "DISP_MAP_RES": lambda: plot_arcs.solution(frame, solved, arm, full_map, slit_fwhm)
-        },
+        figures=figures,
         names={"degrees": arc_steps.degrees_of(polynomials)},
     )
 
 
 def _cleaned(
     frame: Frame, inputs: Inputs, settings: SpatSolutionSettings, arm: Arm
-) -> tuple[Frame, np.ndarray | None]:
-    """The frame without scattered light and divided by the flat, as wanted; the model taken off."""
-    model = None
+) -> tuple[Frame, tuple[np.ndarray, np.ndarray] | None]:
+    """The frame without scattered light and divided by the flat, as wanted; the model taken off, and
+    where it was measured.
+    """
+    removed = None
     if settings.subtract_background:
-        model, _ = background.scattered(frame, inputs.orders, settings.background_subtraction, arm)
-        frame = replace(frame, data=frame.data - model)
+        removed = background.scattered(frame, inputs.orders, settings.background_subtraction, arm)
+        frame = replace(frame, data=frame.data - removed[0])
     if settings.use_flat:
         if inputs.flat is None:
             raise InputError(
@@ -149,7 +158,7 @@ def _cleaned(
                 hint="add the MASTER_FLAT to the SOF, or set use_flat to false",
             )
         frame = detrend.divide_flat(frame, inputs.flat.frame)
-    return frame, model
+    return frame, removed
 
 
 def _solved(
@@ -162,18 +171,11 @@ def _solved(
     """The full solution. Raises DataError if it is not good, or an order shows too few pinholes."""
     line_list = arc_lines(arm)
     mask = solve.Mask(arm.pinholes, tuple(range(len(arm.pinholes))))
-    solved = solve.refine(
-        frame,
-        solve.listed(line_list, mask, first, frame.shape),
-        first,
-        dispersion_axis=arm.dispersion_axis,
-        independent=arm.bands_move_independently,
-        binning=arm.binning,
-        sigma_limit=settings.pinhole_detection_thres_sigma,
-        gates=arc_steps.gates(settings, arm),
-        design=nominal(arm),
-        options=arc_steps.options_of(settings, arm, slit_degree=max(2, *settings.slit_deg)),
-    )
+    steps = arc_steps.steps(settings, arm, slit_degree=max(2, *settings.slit_deg))
+    expected = solve.listed(line_list, mask, first, frame.shape)
+    solved = solve.refine(frame, expected, first, gates=arc_steps.gates(settings, arm), **steps)
+    if settings.bootstrap_dispersion_solution:
+        solved = arc_atlas.with_atlas(solved, frame, mask, steps, arm, name)
     arc_steps.require_light(solved.lines, name)
     arc_steps.check(solved, line_list, arm, name)
     few = {n: count for n, count in _pinholes_per_order(solved).items() if count < len(mask.slit)}

@@ -1,6 +1,6 @@
 """stare, stare_std: one pointing; sky modelled on the frame, objects extracted optimally."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame
 from soxspipe.instrument.arms import Arm
 from soxspipe.instrument.headers import FrameKind
-from soxspipe.qc import plot_rectified, plot_spectra
+from soxspipe.qc import plot_rectified, plot_sky_order, plot_spectra
 from soxspipe.recipes import (
     slit_extract,
     slit_frame,
@@ -24,7 +24,9 @@ from soxspipe.recipes.quality import judged, temperatures
 from soxspipe.recipes.recipe import Raw, RawFrame, Result, recipe
 from soxspipe.recipes.slit_merge import Image, Scale
 from soxspipe.recipes.slit_metrics import METRICS
+from soxspipe.recipes.slit_orders import OrderState
 from soxspipe.recipes.slit_view import View
+from soxspipe.science.sky.order_sky import OrderSky
 from soxspipe.settings import StareSettings, StareStdSettings
 
 _TECH = "ECHELLE,SLIT,STARE"
@@ -177,6 +179,7 @@ def _result(
         ),
         headers=dict.fromkeys(_TOLD, cards),
         figures={
+            "SKY_MODEL_QC_PLOTS": _sky_figures(view, settings, arm, title),
             "SKY_SUBTRACTION_QUICKLOOK": lambda: plot_spectra.sky_quicklook(
                 before, sky, inputs.pixel_map, arm, title
             ),
@@ -187,6 +190,24 @@ def _result(
         },
         names={"degrees": slit_steps.trace_degrees(settings)},
     )
+
+
+def _sky_figures(view: View, settings: Settings, arm: Arm, title: str) -> dict[str, Any]:
+    """Draw the sky fit of every order, if that is wanted."""
+    if not settings.sky_subtraction.sky_model_qc_plot:
+        return {}
+
+    def figure(number: int, order: OrderState, fitted: OrderSky) -> Callable[[], Any]:
+        data = order.data - view.sources.light(number)
+        return lambda: plot_sky_order.sky_order(
+            order.pixels, data, order.sky, order.variance, fitted.used, arm, title
+        )
+
+    return {
+        arm.orders[n].label: figure(n, o, o.fitted)
+        for n, o in view.orders.items()
+        if o.fitted is not None
+    }
 
 
 def _frames(view: View) -> tuple[Frame, np.ndarray, Frame, Frame]:

@@ -30,11 +30,12 @@ from soxspipe.settings.objects import (
     StraightenSettings,
 )
 from soxspipe.settings.options import ARMS, Options, Range, RecipeSettings, block, by_arm, option
-from soxspipe.settings.reading import SettingsFile, check_settings, read_settings
+from soxspipe.settings.reading import SHARED, SettingsFile, check_settings, read_settings
 
 __all__ = [
     "ARMS",
     "BLOCKS",
+    "SHARED",
     "BackgroundSubtraction",
     "DetectContinuum",
     "DispSolutionSettings",

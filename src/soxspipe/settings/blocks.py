@@ -9,6 +9,7 @@ from soxspipe.settings.options import Options, RecipeSettings, block, option
 Degree = Annotated[int, Field(ge=1, le=9)]
 
 FIT_SIGMA = "rejection limit of the polynomial fit [sigma]"
+BOOTSTRAP = "refine the dispersion solutions with the denser line atlas"
 FIT_ROUNDS = "most rounds of rejection in that fit"
 STACK_SIGMA = "rejection limit when stacking [expected sigma per pixel]"
 STACK_ROUNDS = "most rounds of rejection when stacking"
@@ -30,9 +31,7 @@ class GeneralSettings(Options):
     bad_pixel_maps: str = option(
         "folder of bad-pixel maps, BPM_NIR.fits, BPM_VIS_1X1.fits and so on; none if empty", ""
     )
-    bootstrap_dispersion_solution: bool = option(
-        "refine the dispersion solution with the denser line atlas", False, underscores=True
-    )
+    bootstrap_dispersion_solution: bool = option(BOOTSTRAP, False, underscores=True)
 
 
 class BackgroundSubtraction(Options):

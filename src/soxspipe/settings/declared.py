@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from soxspipe.settings.blocks import (
+    BOOTSTRAP,
     FIT_ROUNDS,
     FIT_SIGMA,
     STACK_ROUNDS,
@@ -69,6 +70,7 @@ class DispSolutionSettings(RecipeSettings):
     wavelength_deg: tuple[Degree, Degree] = option(_WAVE_DEG, VIS=(5, 5), NIR=(4, 5))
     poly_fitting_residual_clipping_sigma: float = option(FIT_SIGMA, 5.0, gt=0)
     poly_clipping_iteration_limit: int = option(FIT_ROUNDS, VIS=7, NIR=5, ge=0)
+    bootstrap_dispersion_solution: bool = option(BOOTSTRAP, False, underscores=True)
 
 
 class OrderCentresSettings(RecipeSettings):
@@ -160,6 +162,7 @@ class SpatSolutionSettings(WithBackground):
     mph_line_set_min: int = option(
         "arc lines with fewer detected pinholes are dropped whole", 7, underscores=True, ge=1, le=9
     )
+    bootstrap_dispersion_solution: bool = option(BOOTSTRAP, False, underscores=True)
 
 
 #: Block name in the settings file -> its class, in the order of the cascade.

@@ -22,6 +22,8 @@ NOT_USED = (
 )
 ALIASES = {"soxs-spatial-solution": "soxs-spat-solution"}
 BACKGROUND = "background_subtraction"
+#: What stands at the top of the file, but steers recipes: their own block may say otherwise.
+SHARED = (BACKGROUND, "bootstrap_dispersion_solution")
 
 Path_ = tuple[str, ...]
 
@@ -87,12 +89,12 @@ def check_settings(content: Any, *, source: str) -> SettingsFile:
         _spelling(content_key): (str(content_key), value) for content_key, value in content.items()
     }
     general = check.general(top)
-    background = top.get(BACKGROUND, (BACKGROUND, {}))[1]
+    shared = {name: top[name] for name in SHARED if name in top}
     blocks = {}
     for name, kind in BLOCKS.items():
         label, given = _find_block(top, name)
         for arm in ARMS:
-            blocks[name, arm] = check.recipe(kind, given, label, background, arm)
+            blocks[name, arm] = check.recipe(kind, given, label, shared, arm)
     if check.mistakes:
         mistakes = list(dict.fromkeys(check.mistakes))
         count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -144,13 +146,19 @@ class _Check:
         return self._validate(GeneralSettings, options, origin)
 
     def recipe(
-        self, kind: type[RecipeSettings], given: Any, label: str, background: Any, arm: str
+        self,
+        kind: type[RecipeSettings],
+        given: Any,
+        label: str,
+        shared: Mapping[str, tuple[str, Any]],
+        arm: str,
     ) -> RecipeSettings | Any:
-        """Defaults, then the block, then the arm's sub-block."""
+        """Defaults, then what is shared by recipes, then the block, then the arm's sub-block."""
         options = kind.default_options(arm)
         origin: dict[Path_, Path_] = {}
-        if BACKGROUND in kind.model_fields and isinstance(background, Mapping):
-            self._gather({BACKGROUND: background}, kind, (), options, origin)
+        own_names = {name: entry for name, entry in shared.items() if name in kind.model_fields}
+        for spelt, value in own_names.values():
+            self._gather({spelt: value}, kind, (), options, origin)
         if isinstance(given, Mapping):
             arms = {str(k).lower(): v for k, v in given.items() if str(k).upper() in ARMS}
             common = {k: v for k, v in given.items() if str(k).upper() not in ARMS}

@@ -13,6 +13,17 @@ from soxspipe.workspace.run_record import Written
 _FORMAT = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
 
 
+#: What is told of each file that was written.
+PRODUCT_COLUMNS = (
+    "product_label",
+    "file_name",
+    "file_type",
+    "obs_date_utc",
+    "label",
+    "product_desc",
+)
+
+
 class Listener(logging.Handler):
     """Keeps everything said in a run."""
 
@@ -98,11 +109,13 @@ def quality_table(measurements: Iterable[Measurement]) -> list[str]:
     return aligned(rows)
 
 
-def product_table(products: Sequence[Written]) -> list[str]:
-    """Products as lines of text."""
-    rows = [("product_label", "file_name", "label", "product_desc")]
-    kinds = {"reduced": "PROD", "qc": "QC"}
-    rows += [(p.label, p.path.name, kinds.get(p.group, p.group), p.meaning) for p in products]
+def product_table(files: Sequence[Written], observed: str) -> list[str]:
+    """Products and plots as lines of text; `observed`: UTC of the first raw frame."""
+    rows = [PRODUCT_COLUMNS]
+    rows += [
+        (p.label, p.path.name, p.path.suffix[1:].upper(), observed, p.kind, p.meaning)
+        for p in files
+    ]
     return aligned(rows)
 
 

@@ -3,7 +3,9 @@
 import glob
 import io
 import logging
+import os
 import sys
+import webbrowser
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,9 @@ from soxspipe.recipes.recipe import Recipe, Result
 from soxspipe.workspace.names import product_path
 from soxspipe.workspace.run_inputs import Gathered
 from soxspipe.workspace.run_record import Written
+
+#: Variables that name a screen.
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 class ProductExistsError(OutputError):
@@ -155,7 +160,7 @@ def _members(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
         yield path.with_name(path.name.replace("{n}", name)), content
 
 
-def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...]:
+def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Written, ...]:
     """Draw the plots of a result as PDF. One that fails is told in the log; no product is lost."""
     drawn = []
     for plot in target.recipe.plots:
@@ -166,7 +171,7 @@ def draw(target: Target, result: Result, log: logging.Logger) -> tuple[Path, ...
         for name, one in several.items():
             path = target.plot(plot.suffix.format(**{"n": name, **result.names}))
             if _drawn(path, one, plot.label, log):
-                drawn.append(path)
+                drawn.append(Written(plot.label, path, "", "qc", plot.meaning))
     return tuple(drawn)
 
 
@@ -180,6 +185,15 @@ def _drawn(path: Path, function: Callable[[], Any], label: str, log: logging.Log
     else:
         return True
     return False
+
+
+def show(plots: Iterable[Written], log: logging.Logger) -> None:
+    """Open plots in the viewer of the desktop; where there is none, say where they are."""
+    desktop = sys.platform in ("darwin", "win32") or any(map(os.environ.get, _DISPLAYS))
+    for plot in plots:
+        # without a desktop a browser of the terminal would open, and wait
+        if not (desktop and webbrowser.open(plot.path.absolute().as_uri())):
+            log.warning("no viewer to show the plot %s", plot.path)
 
 
 def _pdf(figure: Any) -> bytes:

@@ -23,6 +23,11 @@ class Written:
     group: str
     meaning: str
 
+    @property
+    def kind(self) -> str:
+        """PROD, or QC for what only serves to judge."""
+        return "QC" if self.group == "qc" else "PROD"
+
 
 #: Exit status of a run whose products are there, but a QC value is out of its range.
 QC_STATUS = 8
@@ -40,6 +45,7 @@ class RunRequest:
     settings   file or nested options; None: `soxspipe.yaml` of `root`, else the defaults
     poly       digits of --poly
     options    options of the recipe that go before those of `settings`, by attribute name
+    debug      show the plots on the screen as well
     """
 
     recipe: str
@@ -61,6 +67,7 @@ class RunOutcome:
     state        "passed"; "failed": products are there, a QC value is out of range; "error": no
                  product; "exists": products were there already and nothing was done
     exit_status  0, QC_STATUS, or that of the error
+    observed     UTC of the first raw frame, "" if none was read
     """
 
     recipe: str
@@ -68,7 +75,7 @@ class RunOutcome:
     arm: str
     state: str
     products: tuple[Written, ...] = ()
-    plots: tuple[Path, ...] = ()
+    plots: tuple[Written, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     message: str = ""
     hint: str = ""
@@ -78,6 +85,7 @@ class RunOutcome:
     raw_files: tuple[str, ...] = ()
     calibration_files: tuple[str, ...] = ()
     started: datetime | None = None
+    observed: str = ""
     warnings: tuple[str, ...] = ()
 
     @classmethod

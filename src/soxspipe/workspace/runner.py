@@ -33,6 +33,7 @@ from soxspipe.workspace.run_outputs import (
     draw,
     refuse_to_eat,
     refuse_to_replace,
+    show,
     use_no_screen,
     without_suffix,
     write_prepared,
@@ -77,7 +78,7 @@ class _Run:
     def __init__(self, request: RunRequest, recipe: Recipe) -> None:
         self.request, self.recipe = request, recipe
         self.started, self._clock = datetime.now(UTC), time.perf_counter()
-        self.stem = self.arm = ""
+        self.stem = self.arm = self.observed = ""
         self.target: Target | None = None
         self.raw_files: tuple[str, ...] = ()
         self.calibration_files: tuple[str, ...] = ()
@@ -129,6 +130,8 @@ class _Run:
         plots = draw(self.target, result, log) if request.plots else ()
         if request.plots:
             close_figures()
+        if request.debug:
+            show(plots, log)
         failed = [m for m in result.measurements if m.failed]
         outcome = self._outcome(FAILED if failed else PASSED, status=QC_STATUS if failed else 0)
         message, hint = _verdict(failed)
@@ -149,7 +152,7 @@ class _Run:
 
     def _remember(self, gathered: Gathered, files: FileSet, root: Path) -> None:
         first = gathered.first.info
-        self.arm = first.arm
+        self.arm, self.observed = first.arm, first.date_obs.isoformat(timespec="seconds")
         self.stem = files.stem or _stem(self.recipe, gathered)
         self.target = Target(root, first.night, self.stem, self.recipe)
         self.raw_files = tuple(str(f.path) for f in gathered.frames)
@@ -172,10 +175,12 @@ class _Run:
             raw_files=self.raw_files,
             calibration_files=self.calibration_files,
             started=self.started,
+            observed=self.observed,
         )
 
     def _tell(self, outcome: RunOutcome, log: logging.Logger) -> None:
-        for line in (*quality_table(outcome.measurements), *product_table(outcome.products)):
+        files = product_table((*outcome.products, *outcome.plots), outcome.observed)
+        for line in (*quality_table(outcome.measurements), *files):
             log.info("%s", line)
         if outcome.message:
             log.info("%s: %s; hint: %s", outcome.state, outcome.message, outcome.hint)

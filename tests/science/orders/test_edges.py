@@ -57,6 +57,8 @@ def test_noise_and_spectrum_of_the_lamp_do_not_matter():
     found, samples = find(data, variance)
     assert np.abs(off(found)).max() < 0.06
     assert samples.used.mean() > 0.9
+    at = samples.pixel.astype(int)
+    assert samples.light == pytest.approx(lamp[at] + 30, rel=0.03)
     for name in ("lower", "upper"):
         at, residual = getattr(samples, name), getattr(samples, f"residual_{name}")
         fitted = found.at(name, samples.pixel)
@@ -193,3 +195,15 @@ def test_saturated_light_is_no_plateau():
     found, samples = find(light, light + 25, light < 15000)
     assert not samples.used.any()
     assert found.at("lower", COLUMNS) == pytest.approx(CENTRES.at("centre", COLUMNS) - 21.0)
+
+
+@pytest.mark.parametrize(("depth", "length"), [(0.3, 6.0), (0.2, 10.0)])
+def test_vignetting_does_not_move_an_edge(depth, length):
+    """The light falls by `depth` over the last `length` pixels of the slit, at the upper end."""
+    inside = TRUE.at("upper", COLUMNS) - ROWS
+    vignetting = 1.0 - depth * np.clip(1.0 - inside / length, 0.0, 1.0)
+    light = 20000 * slit_light(TRUE) * vignetting + 50
+    data, variance = noisy(light, np.random.default_rng(4))
+    found, samples = find(data, variance)
+    assert np.abs(off(found)).max() < 0.05
+    assert samples.used.mean() > 0.9

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from soxspipe.datamodel.arc_lines import LineList
 from soxspipe.science.wavelength import distortion
 from tests.science.wavelength.made_arcs import (
     RANGES,
@@ -76,3 +77,27 @@ def test_a_group_without_lines_stays():
         found.orders[6].x, truth().orders[6].x
     )
     assert found.orders[5].x[0, 0] == pytest.approx(truth().orders[5].x[0, 0] + 2, abs=0.05)
+
+
+def test_one_pinhole_does_not_tell_how_the_slit_is_stretched():
+    """The trace bends otherwise than the design says; holes above and below must not follow that."""
+
+    def bent(x, y):
+        return x + 4.0 + 0.002 * (x - 210), y - 3.0 + 0.002 * (y - 70) + 0.9 * (x / 210 - 1) ** 2
+
+    part = replace(truth(), orders={5: truth().orders[5]})
+    true = distortion.move(part, bent)
+    of_five = LineList(
+        *(getattr(line_list(), f)[line_list().order == 5] for f in LineList.__dataclass_fields__)
+    )
+    lines = measured(of_five, true, np.random.default_rng(3), error=0.02)
+    single = lines.select((lines.order == 5) & (np.abs(lines.slit) < 0.1))
+    assert 5 < len(single) < len(lines) / 4
+    found = distortion.aligned(part, single, groups=[[5]], shape=SHAPE).orders[5]
+    wavelength = np.linspace(*RANGES[5], 20)
+    off = {
+        slit: np.subtract(found.predict(wavelength, slit), true.orders[5].predict(wavelength, slit))
+        for slit in (-5.0, 0.0, 5.0)
+    }
+    assert np.abs(off[5.0] - off[0.0]).max() < 0.1
+    assert np.abs(off[-5.0] - off[0.0]).max() < 0.1

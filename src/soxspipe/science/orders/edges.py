@@ -23,6 +23,10 @@ _FLOOR = 0.02
 #: Edges further than this from the expected ones do not count, nor those of a larger error, pixels; nor
 #: slices whose plateau is fainter, sigma per pixel.
 _REACH, _MOST_ERROR, _LEAST_SNR = 6.0, 0.3, 5.0
+#: Slices of a smaller error tell of the shape of an end, pixels.
+_SURE = 0.4
+#: Light that falls by more than this per pixel towards an end of the slit, relative, is vignetted.
+_VIGNETTED = 0.01
 #: Least share of the slices that must show an edge.
 _LEAST = 0.1
 #: Prior widths of the correction to the expected edge, by degree: pixels.
@@ -34,7 +38,8 @@ class EdgeSamples:
     """Edges found in slices of one order, and their errors: pixels; arrays (n,).
 
     `degree` of the correction to the expected edges; -1 if too few slices showed them, and they stand
-    as expected. `blur` : sigma of the image of the slit's ends, pixels.
+    as expected. `blur` : sigma of the image of the slit's ends, pixels. `light` : at the middle of the
+    slit, electrons per pixel.
     """
 
     pixel: np.ndarray
@@ -47,6 +52,7 @@ class EdgeSamples:
     error_upper: np.ndarray | None = None
     degree: int = -1
     blur: float = float("nan")
+    light: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,8 @@ def find_edges(
         fits[side] = _fit_edge(
             t, distance, step.error, expected, seen, degree, clip_sigma, clip_rounds
         )
-    return _finished(trace, fits), _samples(pixel, place, steps, fits, blur)
+    found = _samples(pixel, place, steps, fits, blur)
+    return _finished(trace, fits), replace(found, light=plateau.level)
 
 
 def _finished(trace: OrderTrace, fits: dict[int, _EdgeFit]) -> OrderTrace:
@@ -187,31 +194,68 @@ def _steps(
 ) -> tuple[dict[int, StepFit], float]:
     """Edges by fits of blurred steps, below (-1) and above (+1), and the blur of the order, about the
     `blur` given.
+
+    Blur, and how light falls towards each end, are measured first, and then the same for all slices.
     """
-    slices, fits = cuts.slices, {}
-    for free in (True, False):  # the blur is measured first, and then the same for all slices
-        for side in (-1, 1):
-            light = np.maximum(plateau.at(side * cuts.half), 1e-6)
-            expected = cuts.expected[side] - slices.first
-            fits[side] = fit_steps(
-                slices.values,
-                slices.variance,
-                start=crossings(
-                    slices, plateau, cuts.middle, cuts.half, expected, side, _REACH, levels
-                ),
-                outwards=side,
-                plateau=light - plateau.floor[side],
-                slope=side * plateau.slope / light,
-                floor=plateau.floor[side],
-                blur=blur,
-                scale=window_scale(cuts.half),
-                free_blur=free,
-            )
-        if free:
-            sure = [f.blur[np.isfinite(f.position) & (f.error < 0.2)] for f in fits.values()]
-            joined = np.concatenate(sure)
-            blur = float(np.median(joined)) if joined.size else blur
-    return fits, blur
+    ends = {side: _End() for side in (-1, 1)}
+    for free_light in (False, True):
+        fits = {
+            side: _step(cuts, plateau, levels, side, end, blur, free_light, free_blur=True)
+            for side, end in ends.items()
+        }
+        sure = {side: np.isfinite(f.position) & (f.error < _SURE) for side, f in fits.items()}
+        joined = np.concatenate([f.blur[sure[side]] for side, f in fits.items()])
+        blur = float(np.median(joined)) if joined.size else blur
+    scale = window_scale(cuts.half)
+    ends = {side: _end_of(fits[side], sure[side], scale) for side in ends}
+    return {side: _step(cuts, plateau, levels, side, end, blur) for side, end in ends.items()}, blur
+
+
+@dataclass(frozen=True)
+class _End:
+    """Light at the end of the slit over that of the plateau continued to it, and its relative fall per
+    pixel outwards beyond that of the plateau.
+    """
+
+    level: float = 1.0
+    fall: float = 0.0
+
+
+def _end_of(fit: StepFit, sure: np.ndarray, scale: float) -> _End:
+    """What the slices say of the end of the slit; nothing if each may say it for itself."""
+    if not sure.any():
+        return _End()
+    found = _End(float(np.median(fit.level[sure])), float(np.median(fit.slope[sure])))
+    return found if abs(found.fall) > _VIGNETTED / scale else _End()
+
+
+def _step(
+    cuts: _Cuts,
+    plateau: Plateau,
+    levels: tuple[float, float],
+    side: int,
+    end: _End,
+    blur: float,
+    free_light: bool = False,
+    *,
+    free_blur: bool = False,
+) -> StepFit:
+    light = np.maximum(plateau.at(side * cuts.half), 1e-6)
+    expected = cuts.expected[side] - cuts.slices.first
+    start = crossings(cuts.slices, plateau, cuts.middle, cuts.half, expected, side, _REACH, levels)
+    return fit_steps(
+        cuts.slices.values,
+        cuts.slices.variance,
+        start=start,
+        outwards=side,
+        plateau=end.level * (light - plateau.floor[side]),
+        slope=side * plateau.slope / light + end.fall,
+        floor=plateau.floor[side],
+        blur=blur,
+        scale=window_scale(cuts.half),
+        free_blur=free_blur,
+        free_light=free_light,
+    )
 
 
 def _fit_edge(

@@ -11,19 +11,25 @@ _ROUNDS, _SOFT_ROUNDS = 10, 4
 _PIXEL_SIGMA = 4.0
 #: What the plateau may be off beside its noise: pixels differ, and illumination is no straight line.
 _MODEL = 0.03
-#: Plateau and floor may depart so much from what the whole cut says, in parts of the plateau; its slope
-#: by so much per pixel (vignetting), and the blur by so many pixels from where it starts.
+#: Plateau and floor may depart so much from where they start, in parts of the plateau; its slope by so
+#: much per pixel, and the blur by so many pixels; the larger numbers while an order's own shape is
+#: learnt: vignetting may take light from the end of the slit.
 _PRIOR, _SLOPE_PRIOR, _BLUR_PRIOR = 0.2, 0.01, 0.3
+_FREE_PRIOR, _FREE_SLOPE_PRIOR = 0.4, 0.1
 _LEAST_BLUR, _MOST_BLUR = 0.2, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class StepFit:
-    """Per cut (n,): position of the half-light point in columns, its error, and the blur (sigma, px)."""
+    """Per cut (n,): position of the half-light point in columns, its error, the blur (sigma, px), and
+    plateau and its slope against those the fit started from (a factor; per pixel, outwards).
+    """
 
     position: np.ndarray
     error: np.ndarray
     blur: np.ndarray
+    level: np.ndarray
+    slope: np.ndarray
 
 
 def lit_share(inside: np.ndarray, blur: np.ndarray) -> np.ndarray:
@@ -53,7 +59,8 @@ def fit_steps(
     floor: np.ndarray,
     blur: np.ndarray | float,
     scale: float,
-    free_blur: bool,
+    free_blur: bool = False,
+    free_light: bool = False,
 ) -> StepFit:
     """Fit position, plateau, its slope, floor, and if `free_blur` the blur, of a slit end in each cut.
 
@@ -65,7 +72,7 @@ def fit_steps(
     plateau, floor : (n,) light inside at the edge, and outside.
     slope : (n,) relative change of the plateau per pixel outwards.
     blur : sigma of the blur, or where to start, pixels. scale : length unit, see
-        `plateau.window_scale`.
+        `plateau.window_scale`. free_light : plateau and slope are little known beforehand.
 
     Pixels that do not fit count less from round to round, and not at all in the last rounds.
     """
@@ -75,7 +82,7 @@ def fit_steps(
     noise = np.where(good, variance, 1.0) + (_MODEL * plateau[:, None]) ** 2
     p = np.column_stack([np.zeros_like(at), plateau, floor, slope, np.broadcast_to(blur, at.shape)])
     first = p.copy()
-    prior = _weights_of_priors(plateau, scale, free_blur)
+    prior = _weights_of_priors(plateau, scale, free_blur, free_light)
     for step in range(_ROUNDS):
         shape, jacobian = _model(place, p)
         off = values - shape
@@ -91,7 +98,13 @@ def fit_steps(
         p[:, 4] = np.clip(p[:, 4], _LEAST_BLUR, _MOST_BLUR)
     error = np.sqrt(np.linalg.inv(normal)[:, 0, 0])
     lost = ~np.isfinite(start) | (np.abs(p[:, 0]) > 3.0 * scale) | (p[:, 1] < 0.3 * plateau)
-    return StepFit(np.where(lost, np.nan, at + outwards * p[:, 0]), error, p[:, 4])
+    return StepFit(
+        np.where(lost, np.nan, at + outwards * p[:, 0]),
+        error,
+        p[:, 4],
+        p[:, 1] / np.maximum(plateau, 1e-6),
+        p[:, 3] - slope,
+    )
 
 
 def _trust(pull: np.ndarray, step: int) -> np.ndarray:
@@ -111,12 +124,15 @@ def _windows(
     return place, values[chosen], np.where(on, variance[chosen], np.inf)
 
 
-def _weights_of_priors(plateau: np.ndarray, scale: float, free_blur: bool) -> np.ndarray:
+def _weights_of_priors(
+    plateau: np.ndarray, scale: float, free_blur: bool, free_light: bool
+) -> np.ndarray:
     """Inverse variances of the priors of the parameters, (n, 5)."""
-    light = np.maximum(_PRIOR * np.abs(plateau), 1e-6)
-    tilt = np.full_like(light, _SLOPE_PRIOR / scale)
+    floor = np.maximum(_PRIOR * np.abs(plateau), 1e-6)
+    light = np.maximum((_FREE_PRIOR if free_light else _PRIOR) * np.abs(plateau), 1e-6)
+    tilt = np.full_like(light, (_FREE_SLOPE_PRIOR if free_light else _SLOPE_PRIOR) / scale)
     soft = np.full_like(light, _BLUR_PRIOR if free_blur else 1e-6)
-    return np.asarray(np.column_stack([np.full_like(light, 100.0), light, light, tilt, soft]) ** -2)
+    return np.asarray(np.column_stack([np.full_like(light, 100.0), light, floor, tilt, soft]) ** -2)
 
 
 def _model(place: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

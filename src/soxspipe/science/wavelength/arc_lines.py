@@ -14,7 +14,8 @@ from soxspipe.datamodel.geometry import DispersionSolution
 from soxspipe.science.wavelength import spot_shape
 from soxspipe.science.wavelength.companions import noise_without_light
 from soxspipe.science.wavelength.hole_shifts import shifted
-from soxspipe.science.wavelength.spot_fit import Fitted, Places, fit_all
+from soxspipe.science.wavelength.spot_fit import Fitted, fit_all
+from soxspipe.science.wavelength.spot_start import Places
 from soxspipe.science.wavelength.spot_states import FWHM, inflation, states, with_plateau
 
 _MEASURED = (

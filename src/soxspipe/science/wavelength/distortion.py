@@ -19,6 +19,8 @@ Transform = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 #: An order needs so many spots before it says anything about its own place.
 _LEAST_SPOTS = 6
+#: How far the plane may be stretched one way, or sheared, against the design: relative.
+_STRAIN, _NO_STRAIN = 0.003, 1e-6
 
 
 def distort(
@@ -58,15 +60,49 @@ def aligned(
 ) -> DispersionSolution:
     """The design shifted, turned and scaled to the detected lines, each group of orders by itself.
 
-    What is left to correct is small and smooth. A group with too few lines stays where it was.
+    What is left to correct is small and smooth. A group with too few lines stays where it was. Lines of a
+    single pinhole in one order lie on a curve: they do not tell how the plane is stretched across it.
     """
     orders = dict(design.orders)
     for group in groups:
         part = DispersionSolution({n: design.orders[n] for n in group})
         own = lines.detected & np.isin(lines.order, group)
         if own.sum() >= _LEAST_SPOTS:
-            orders.update(distort(part, lines.select(own), degree=1, shape=shape).orders)
+            orders.update(_similar(part, lines.select(own)).orders)
     return DispersionSolution(orders)
+
+
+def _similar(start: DispersionSolution, lines: ArcLines) -> DispersionSolution:
+    """`start` shifted, turned and scaled to the lines; a little stretched one way or sheared, too, if the
+    lines lie on more than one curve.
+    """
+    at_x, at_y = _predicted(start, lines)
+    middle = float(np.median(at_x)), float(np.median(at_y))
+    u, v = at_x - middle[0], at_y - middle[1]
+    one, nil = np.ones_like(u), np.zeros_like(u)
+    # columns: shift in x and y, scale, rotation, stretch along one axis against the other, shear
+    matrix = np.concatenate(
+        [
+            np.column_stack([one, nil, u, -v, u, v]),
+            np.column_stack([nil, one, v, u, -v, u]),
+        ]
+    )
+    off = np.concatenate([lines.x - at_x, lines.y - at_y])
+    error = np.concatenate([lines.x_error, lines.y_error])
+    curves = len(np.unique(np.column_stack([lines.order, lines.slit_index]), axis=0))
+    prior = np.array([np.inf] * 4 + [_STRAIN if curves > 1 else _NO_STRAIN] * 2)
+    (dx, dy, scale, turn, stretch, shear), _ = robust_fit(
+        matrix, off, error, prior, sigma=4.0, rounds=5, floor=0.1
+    )
+
+    def moved(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        u, v = x - middle[0], y - middle[1]
+        return (
+            x + dx + (scale + stretch) * u + (shear - turn) * v,
+            y + dy + (scale - stretch) * v + (shear + turn) * u,
+        )
+
+    return move(start, moved)
 
 
 def _predicted(solution: DispersionSolution, lines: ArcLines) -> tuple[np.ndarray, np.ndarray]:

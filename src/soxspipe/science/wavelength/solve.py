@@ -25,6 +25,8 @@ class Solved:
                lowered because the fit was not good
     scatter    of the lines in x and in y beyond their photon noise
     problems   what speaks against the solution; see `judge.require_good`
+    added      (n,) True for lines that are not of the line list, but of a denser atlas; None: there are
+               none
     """
 
     start: DispersionSolution
@@ -35,6 +37,12 @@ class Solved:
     scatter: tuple[Scatter, Scatter] = (Scatter(), Scatter())
     lowered: int = 0
     problems: tuple[str, ...] = ()
+    added: np.ndarray | None = None
+
+    @property
+    def listed(self) -> np.ndarray:
+        """(n,) True for lines of the line list."""
+        return np.ones(len(self.lines), dtype=bool) if self.added is None else ~self.added
 
 
 @dataclass(frozen=True)

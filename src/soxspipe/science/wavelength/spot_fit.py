@@ -1,4 +1,4 @@
-"""From predicted places to fitted spots: alone, with a shared shape, together, and with companions."""
+"""Spots fitted together with the shape they share, and with the light and the hits beside them."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from soxspipe.maths.blends import Together, fit_together, leftovers
-from soxspipe.maths.gaussians import fit_spots
 from soxspipe.science.wavelength import companions
-from soxspipe.science.wavelength.spot_shape import nearest_pixel
+from soxspipe.science.wavelength.spot_start import TELLING, Places, first_spots, guessed
 from soxspipe.science.wavelength.spot_widths import Shared, shared
 
 #: Light that no listed line explains counts as another spot from this significance on.
 _COMPANION = 5.0
-#: Fits that ended this close to each other, in pixels, have found the same spot.
-_SAME = 0.5
 #: Pixels of a stamp that may be hits by cosmic rays.
 _MOST_HITS = 4
 #: Light this close to a listed place, in pixels, is that of the line.
@@ -23,19 +20,6 @@ _CLAIM = 1.5
 CLOSE = 1.9
 #: Light beside a spot is another one if it exceeds so many times what the misfit of the shape may leave.
 _CREDIBLE = 2.0
-#: Spots of this significance tell of the shape that all share.
-_TELLING = 20.0
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """Where spots are looked for, (n,): x, y, order, slit position (arcsec), pixel along dispersion."""
-
-    x: np.ndarray
-    y: np.ndarray
-    order: np.ndarray
-    slit: np.ndarray
-    along: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,105 +54,40 @@ def fit_all(
 
     None if there is no spot at all.
     """
-    weight = 1.0 / (base + np.maximum(data, 0.0))
-    alone, error, chi2 = fit_spots(
-        data, weight, places.x, places.y, half_width=half_width, sigma=sigma
-    )
-    good = _plausible(alone, error, places, gate=gate, widest=2.5 * sigma)
-    crowded = _crowded(places, half_width)
-    good &= ~crowded & ~_doubles(alone, good)
-    if not good.any():
-        good = _plausible(alone, error, places, gate=gate, widest=2.5 * sigma)
-    if not good.any():
+    first = first_spots(data, base, places, half_width=half_width, sigma=sigma, gate=gate)
+    if first is None:
         return None
-    spots = np.column_stack([alone[:, :5], np.zeros(len(alone))])
-    spots[~good] = np.nan
-    telling = good & (alone[:, 0] > _TELLING * error[:, 0])
-    telling = telling if telling.any() else good
-    telling &= chi2 <= 3.0 * np.median(chi2[telling])
-    same = shared(
-        places.order,
-        places.along,
-        places.slit,
-        np.column_stack([alone[:, [5, 3, 4]], np.zeros(len(alone))]),
-        np.column_stack([error[:, [5, 3, 4]], np.ones(len(alone))]),
-        telling,
-    )
-    spots[crowded] = _guessed(data, places, same)[crowded]
+    spots, same = first
     how = {"half_width": half_width, "rounds": 1}
     fit = _again(data, base, spots, same.level, same, **how)
     same, misfit = _look_back(data, base, places, fit, half_width)
     fit = _again(data, base, fit.spots, fit.level, same, misfit=misfit, **how)
     if not thorough:
-        return Fitted(fit, same, misfit, np.zeros(len(alone), dtype=bool))
+        return Fitted(fit, same, misfit, np.zeros(len(spots), dtype=bool))
+    return _with_all_light(data, base, places, fit, same, misfit, half_width)
+
+
+def _with_all_light(
+    data: np.ndarray,
+    base: np.ndarray,
+    places: Places,
+    fit: Together,
+    same: Shared,
+    misfit: float,
+    half_width: tuple[int, int],
+) -> Fitted:
+    """Fit once more, with unlisted light beside the spots and without hits by cosmic rays."""
+    n = len(places.x)
     fit, same = _with_company(data, base, places, fit, same, misfit, half_width)
     # with company accounted for, what is left is the shape
     misfit = _misfit(data, base, fit, half_width)
-    keep, split = _pruned(fit, same, misfit, len(alone))
+    keep, split = _pruned(fit, same, misfit, n)
     same = same.of(keep)
     spots = fit.spots[keep]
-    spots[: len(alone)] = _revived(
-        data, places, spots[: len(alone)], same.of(np.arange(len(alone)))
-    )
-    fit = _again(
-        data,
-        base,
-        spots,
-        same.level,
-        same,
-        misfit=misfit,
-        most_hits=_MOST_HITS,
-        **how,
-    )
+    spots[:n] = _revived(data, places, spots[:n], same.of(np.arange(n)))
+    how = {"half_width": half_width, "rounds": 1, "most_hits": _MOST_HITS}
+    fit = _again(data, base, spots, same.level, same, misfit=misfit, **how)
     return Fitted(fit, same, misfit, split)
-
-
-def _plausible(
-    p: np.ndarray, error: np.ndarray, places: Places, *, gate: float, widest: float
-) -> np.ndarray:
-    """(n,) True where a fit found a spot, and not too far away."""
-    off = np.hypot(p[:, 1] - places.x, p[:, 2] - places.y)
-    return np.asarray(
-        (p[:, 0] > 3.0 * error[:, 0])
-        & (off < max(gate, 1.0))
-        & (p[:, 3:5] < widest).all(axis=1)
-        & (error[:, 1:3] < 1.0).all(axis=1)
-    )
-
-
-def _crowded(places: Places, half_width: tuple[int, int]) -> np.ndarray:
-    """(n,) True where another listed spot lies in the stamp: a fit alone would be led astray.
-
-    The next pinhole, which in a binned frame can be 2 pixels away, does not count.
-    """
-    scale = np.where(np.array(half_width) > min(half_width), np.array(half_width) + 0.5, 2.0)
-    at = np.column_stack([places.x, places.y]) / scale
-    pairs = cKDTree(at).query_pairs(1.0, p=np.inf, output_type="ndarray")
-    crowded = np.zeros(len(at), dtype=bool)
-    crowded[pairs.ravel()] = True
-    return crowded
-
-
-def _guessed(data: np.ndarray, places: Places, same: Shared) -> np.ndarray:
-    """Spots (n, 6) at their places, as bright as the 3 x 3 pixels there; NaN where there is no light."""
-    row, column = nearest_pixel(data.shape, places.x, places.y, margin=1)
-    dy, dx = np.mgrid[-1:2, -1:2]
-    light = data[row[:, None, None] + dy, column[:, None, None] + dx].sum(axis=(1, 2))
-    counts = light - 9.0 * same.level
-    return np.column_stack(
-        [np.where(counts > 0, counts, np.nan), places.x, places.y, same.sigma, same.covariance]
-    )
-
-
-def _doubles(p: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """(n,) True for the fainter of two good fits that have found the same spot."""
-    index = np.flatnonzero(good)
-    double = np.zeros(len(p), dtype=bool)
-    if len(index):
-        pairs = cKDTree(p[index, 1:3]).query_pairs(_SAME, output_type="ndarray")
-        one, other = index[pairs[:, 0]], index[pairs[:, 1]]
-        double[np.where(p[one, 0] < p[other, 0], one, other)] = True
-    return double
 
 
 def _again(  # type: ignore[no-untyped-def]
@@ -238,7 +157,7 @@ def _revived(data: np.ndarray, places: Places, spots: np.ndarray, same: Shared) 
     first fit goes astray.
     """
     lost = ~np.isfinite(spots[:, 0])
-    return np.where(lost[:, None], _guessed(data, places, same), spots)
+    return np.where(lost[:, None], guessed(data, places, same), spots)
 
 
 def _pruned(fit: Together, same: Shared, misfit: float, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -286,7 +205,7 @@ def _claimed(
 def _telling(fit: Together) -> np.ndarray:
     """(n,) True for bright spots that fit well."""
     good = np.isfinite(fit.chi2)
-    bright = good & (fit.spots[:, 0] > _TELLING * fit.errors[:, 0])
+    bright = good & (fit.spots[:, 0] > TELLING * fit.errors[:, 0])
     good = bright if bright.any() else good
     return np.asarray(good & (fit.chi2 <= 3.0 * np.median(fit.chi2[good])))
 

@@ -1,0 +1,185 @@
+"""Loops of the sky fit over cells: design rows, normal equations, variances."""
+
+import numpy as np
+from numba import njit
+
+from soxspipe.maths import bspline
+from soxspipe.science.sky.line_spread import POWERS, profile, weights
+
+#: Bins by which a line reaches beyond its line spread: broadening, and the extent of a cell.
+MARGIN = 1.2
+
+
+@njit(cache=True)
+def border_row(x, lines, place, first, row, more):  # type: ignore[no-untyped-def]
+    """Derivative of the model at x by each coefficient of the line spread, times `more`, to `row`."""
+    centre, height, broad, shapes, half, _ = lines
+    k = shapes.shape[1]
+    out = np.empty(4)
+    m = first
+    while m < len(centre) and centre[m] < x + half + MARGIN:
+        d = np.sqrt(2.0 * max(broad[m], 0.0))
+        for sign in (-1.0, 1.0):
+            j = weights(x - centre[m] + sign * d, half, k, out)
+            if j >= 0:
+                for a in range(4):
+                    term = 0.5 * more * height[m] * out[a]
+                    for p in range(POWERS):
+                        row[p * k + j + a] += term
+                        term *= place[m]
+        m += 1
+
+
+@njit(cache=True)
+def accumulate(cells, spline, lines, place, out):  # type: ignore[no-untyped-def]
+    """Normal equations: lower band, ties to the border, border (lower half) and right-hand sides.
+
+    spline : knots, degree, number of each coefficient. lines : centre, height, broadening, line spreads,
+    half width, number of the first parameter. place : of lines, -1 to 1 along the order.
+    """
+    x, spread, y, w = cells
+    band, vector, tie, border, shared = out
+    most = spline[1] + 3 + 3 * len(lines[0])
+    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
+    hint = np.array([spline[1], 0])
+    learned = len(shared)
+    row = np.zeros(learned)
+    touched = np.zeros(learned, dtype=np.int64)
+    for c in range(len(x)):
+        n = cell_row(x[c], spread[c], spline, lines, hint, idx, val)
+        for a in range(n):
+            i, g = idx[a], w[c] * val[a]
+            if g == 0.0:
+                continue
+            vector[i] += g * y[c]
+            for b in range(n):
+                if idx[b] <= i and val[b] != 0.0:
+                    band[i - idx[b], idx[b]] += g * val[b]
+        if learned == 0:
+            continue
+        row[:] = 0.0
+        border_row(x[c] - spread[c], lines, place, hint[1], row, 0.5)
+        border_row(x[c] + spread[c], lines, place, hint[1], row, 0.5)
+        many = 0
+        for q in range(learned):
+            if row[q] != 0.0:
+                touched[many] = q
+                many += 1
+        # the heights' columns hold the present line spread: the border is the change of it
+        for a in range(many):
+            g = w[c] * row[touched[a]]
+            shared[touched[a]] += g * y[c]
+            for b in range(a + 1):
+                border[touched[a], touched[b]] += g * row[touched[b]]
+            for b in range(n):
+                tie[idx[b], touched[a]] += g * val[b]
+
+
+@njit(cache=True)
+def cell_row(x, spread, spline, lines, hint, idx, val):  # type: ignore[no-untyped-def]
+    """Numbers and values of the design row, averaged over the two samples of a cell; their count.
+
+    hint : knot span and first line in reach, from the cell before.
+    """
+    knots, degree, number = spline
+    centre, height, broad, shapes, half, at = lines
+    basis = np.empty(degree + 1)
+    inside = min(max(x, knots[0]), knots[-1])
+    hint[0] = bspline._span(inside, knots, degree, hint[0])
+    first = max(hint[0] - degree - 1, 0)
+    last = min(hint[0] + 1, len(number) - 1)
+    n = 0
+    for a in range(first, last + 1):
+        idx[n], val[n] = number[a], 0.0
+        n += 1
+    for sign in (-1.0, 1.0):
+        z = min(max(x + sign * spread, knots[0]), knots[-1])
+        here = bspline._span(z, knots, degree, hint[0])
+        # samples further off than one knot are held in the neighbouring span
+        here = min(max(here, first + degree), last)
+        bspline._basis(z, knots, here, degree, basis)
+        for a in range(degree + 1):
+            val[here - degree + a - first] += 0.5 * basis[a]
+    hint[1] = first_line(x, centre, half, hint[1])
+    m = hint[1]
+    while m < len(centre) and centre[m] < x + half + MARGIN:
+        idx[n], idx[n + 1], idx[n + 2] = at[m], at[m] + 1, at[m] + 2
+        val[n], val[n + 1], val[n + 2] = 0.0, 0.0, 0.0
+        for sign in (-1.0, 1.0):
+            v, s, t = profile(x + sign * spread - centre[m], shapes[m], half, broad[m])
+            val[n] += 0.5 * v
+            val[n + 1] -= 0.5 * height[m] * s
+            val[n + 2] += 0.5 * height[m] * t
+        n += 3
+        m += 1
+    return n
+
+
+@njit(cache=True)
+def first_line(x, centre, half, guess):  # type: ignore[no-untyped-def]
+    """Number of the first line that may reach x."""
+    while guess > 0 and centre[guess - 1] > x - half - MARGIN:
+        guess -= 1
+    while guess < len(centre) and centre[guess] < x - half - MARGIN:
+        guess += 1
+    return guess
+
+
+@njit(cache=True)
+def add_lines(x, centre, height, broad, shapes, half, out):  # type: ignore[no-untyped-def]
+    """Light of all lines at x, and its derivatives, added to `out` (3, n)."""
+    m = 0
+    first = 0
+    for i in range(len(x)):
+        first = first_line(x[i], centre, half, first)
+        m = first
+        while m < len(centre) and centre[m] < x[i] + half + MARGIN:
+            v, s, t = profile(x[i] - centre[m], shapes[m], half, broad[m])
+            out[0, i] += height[m] * v
+            out[1, i] += height[m] * s
+            out[2, i] += height[m] * t
+            m += 1
+
+
+@njit(cache=True)
+def model_variance(x, spline, lines, place, inverse, ties, border, out):  # type: ignore[no-untyped-def]
+    """Variance of the model at x, to `out`: design row times covariance times design row."""
+    most = spline[1] + 3 + 3 * len(lines[0])
+    idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
+    hint = np.array([spline[1], 0])
+    learned = border.shape[0]
+    row = np.zeros(learned)
+    for i in range(len(x)):
+        n = cell_row(x[i], 0.0, spline, lines, hint, idx, val)
+        total = 0.0
+        for a in range(n):
+            for b in range(n):
+                d = idx[a] - idx[b]
+                if 0 <= d < inverse.shape[0]:
+                    twice = 1.0 if d == 0 else 2.0
+                    total += twice * val[a] * val[b] * inverse[d, idx[b]]
+        if learned > 0:
+            row[:] = 0.0
+            border_row(x[i], lines, place, hint[1], row, 1.0)
+            for a in range(n):
+                for q in range(learned):
+                    row[q] -= val[a] * ties[idx[a], q]
+            total += row @ (border @ row)
+        out[i] = total
+
+
+@njit(cache=True)
+def selected_inverse(lower):  # type: ignore[no-untyped-def]
+    """Lower band of the inverse, from a banded Cholesky factor (Takahashi et al. 1973)."""
+    width, n = lower.shape
+    out = np.zeros_like(lower)
+    for j in range(n - 1, -1, -1):
+        pivot = lower[0, j]
+        last = min(j + width - 1, n - 1)
+        for i in range(last, j - 1, -1):
+            total = 1.0 / pivot if i == j else 0.0
+            for k in range(j + 1, last + 1):
+                a, b = max(i, k), min(i, k)
+                total -= lower[k - j, j] * out[a - b, b]
+            out[i - j, j] = total / pivot
+    return out
