@@ -105,7 +105,7 @@ def test_positions(galaxy):
     assert table["files"][2] == "SOXS.3.fits, SOXS.9.fits"
     assert table["found"].all()
     # the orders are not tilted: all pixels of a cell lie on one side of its middle
-    assert np.allclose(table["slit_position"], PLACE, atol=0.5 * made.PIXEL)
+    assert np.allclose(table["slit_position"], PLACE, atol=0.75 * made.PIXEL)
     assert np.allclose(table["fwhm"], 2.3548 * SIGMA, rtol=0.1)
     truth = [electrons(x, s) for x, s in zip(STEPS, TIMES, strict=True)]
     share = np.asarray(table["flux"]) / truth
@@ -150,37 +150,35 @@ def test_products_of_every_position_and_the_best_as_the_documented(galaxy):
 
 
 def test_where_nothing_is_found_the_neighbours_tell_the_place(arm, caplog):
-    steps = (0.0, 1.0, 2.0, 3.0, 4.0)
-    frames = [exposure(arm, x, seed=k) for k, x in enumerate(steps, start=1)]
+    frames = [exposure(arm, x, seed=k) for k, x in enumerate((1.0, 4.0), start=1)]
     table = reduced(arm, frames).products["POSITIONS"]
-    assert table["found"].tolist()[:3] == [True, True, True]
-    assert not table["found"][4]
-    assert table["slit_position"][4] == pytest.approx(PLACE, abs=0.1)
-    assert abs(table["flux"][4]) < 5.0 * table["flux_error"][4]
+    assert table["found"].tolist() == [True, False]
+    assert table["slit_position"][1] == pytest.approx(PLACE, abs=0.1)
+    assert abs(table["flux"][1]) < 5.0 * table["flux_error"][1]
     with caplog.at_level(logging.WARNING):
-        empty = [exposure(arm, x, light=None, seed=k) for k, x in enumerate(steps, start=1)]
+        empty = [exposure(arm, x, light=None, seed=k) for k, x in enumerate((0.0, 1.0), start=1)]
         nothing = reduced(arm, empty).products["POSITIONS"]
     assert "no object was found at any position" in caplog.text
     assert np.allclose(nothing["slit_position"], 0.0)
 
 
 def test_a_missing_position_is_a_gap(arm, caplog):
-    frames = [exposure(arm, x, seed=k) for k, x in enumerate((-2.0, -1.0, 1.0, 2.0), start=1)]
+    frames = [exposure(arm, x, seed=k) for k, x in enumerate((-2.0, -1.0, 1.0), start=1)]
     with caplog.at_level(logging.WARNING):
         cube = reduced(arm, frames).products["CUBE"]
     assert "no position for row 3" in caplog.text
-    assert np.isfinite(cube.flux).any(axis=(1, 2)).tolist() == [True, True, False, True, True]
+    assert np.isfinite(cube.flux).any(axis=(1, 2)).tolist() == [True, True, False, True]
     assert cube.on_sky.ra == pytest.approx(150.0, abs=1e-6)  # though no exposure points there
 
 
 def test_a_sky_exposure_keeps_light_that_fills_the_slit(arm):
     """A glow of 30 electrons per pixel all along the slit is sky to a slit, not to a sky exposure."""
-    frames = [exposure(arm, x, seed=k) for k, x in enumerate((-1.0, 0.0, 1.0), start=1)]
+    frames = [exposure(arm, x, seed=k) for k, x in enumerate((0.0, 1.0), start=1)]
     glow = 30.0 * (made.pixel_map(arm).order != 0) / GAIN
     frames = [RawFrame((f.data + glow).astype("f4"), f.margin, f.info, f.header) for f in frames]
     far = [exposure(arm, 30.0, light=None, seed=k, dec=20.0) for k in (4, 5)]
     with_sky = reduced(arm, [*frames, *far])
-    assert len(with_sky.products["POSITIONS"]) == 3
+    assert len(with_sky.products["POSITIONS"]) == 2
     assert with_sky.headers["CUBE"]["ESO PRO MAP SKY"][0] == "exposure"
     for result, level in ((with_sky, 30.0), (reduced(arm, frames), 0.0)):
         cube = result.products["CUBE"]
@@ -193,14 +191,14 @@ def test_a_raster_lies_together_along_the_slit(arm):
     """Half of the pointings 3 arcsec north: the galaxy falls on the slit as far south."""
     frames = [
         exposure(arm, x, along=y, seed=k)
-        for k, (x, y) in enumerate([(x, y) for y in (0.0, 3.0) for x in (-1.0, 0.0, 1.0)], 1)
+        for k, (x, y) in enumerate([(x, y) for y in (0.0, 3.0) for x in (0.0, 1.0)], 1)
     ]
     result = reduced(arm, frames)
     cube, table = result.products["CUBE"], result.products["POSITIONS"]
-    assert cube.flux.shape[0] == 3
-    assert np.allclose(table["slit_position"][:3] - table["slit_position"][3:], 3.0, atol=0.1)
+    assert cube.flux.shape[0] == 2
+    assert np.allclose(table["slit_position"][:2] - table["slit_position"][2:], 3.0, atol=0.1)
     near = np.abs(cube.grid.slit - PLACE) < 2.6
-    for row, across in enumerate((-1.0, 0.0, 1.0)):
+    for row, across in enumerate((0.0, 1.0)):
         light = np.nansum(cube.flux[row], axis=1, dtype="f8")
         place = np.average(cube.grid.slit[near], weights=light[near])
         assert place == pytest.approx(PLACE, abs=0.1)
@@ -212,7 +210,7 @@ def test_a_raster_lies_together_along_the_slit(arm):
 def test_slit_positions_that_rise_the_other_way_are_told_by_the_objects(arm, caplog):
     frames = [
         exposure(arm, x, along=y, seed=k, cumulative_dec=-y, dec=-y or 1e-9)
-        for k, (x, y) in enumerate([(x, y) for y in (0.0, 3.0) for x in (-1.0, 0.0)], 1)
+        for k, (x, y) in enumerate([(-1.0, 3.0), (0.0, 0.0)], 1)
     ]
     with caplog.at_level(logging.WARNING):
         cube = reduced(arm, frames).products["CUBE"]
@@ -222,12 +220,12 @@ def test_slit_positions_that_rise_the_other_way_are_told_by_the_objects(arm, cap
 
 
 def test_wide_steps_give_spectra_and_no_cube(arm, caplog):
-    frames = [exposure(arm, x, seed=k) for k, x in enumerate((0.0, 2.0, 4.0), start=1)]
+    frames = [exposure(arm, x, seed=k) for k, x in enumerate((0.0, 2.0), start=1)]
     with caplog.at_level(logging.WARNING):
         result = reduced(arm, frames)
     assert "there is no cube" in caplog.text
     assert "CUBE" not in result.products
-    assert len(result.products["POSITIONS"]) == 3
+    assert len(result.products["POSITIONS"]) == 2
     assert result.figures["MAP_QUICKLOOK"]()
 
 
@@ -241,11 +239,11 @@ def test_one_position_is_reduced_as_an_offset_exposure(arm, caplog):
 
 def test_an_exposure_without_offset_is_left_out_of_the_map(arm, caplog):
     lost = {"cumulative_ra": math.nan, "cumulative_dec": math.nan}
-    frames = [exposure(arm, x, seed=k) for k, x in enumerate((-1.0, 0.0, 1.0), start=1)]
+    frames = [exposure(arm, x, seed=k) for k, x in enumerate((-1.0, 0.0), start=1)]
     with caplog.at_level(logging.WARNING):
         result = reduced(arm, [*frames, exposure(arm, 2.0, seed=4, **lost)])
     assert "SOXS.4.fits does not tell its offset" in caplog.text
-    assert len(result.products["POSITIONS"]) == 3
+    assert len(result.products["POSITIONS"]) == 2
 
 
 def test_a_broken_exposure_costs_its_position_only(arm, caplog):
