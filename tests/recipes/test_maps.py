@@ -39,7 +39,7 @@ def exposure(arm, across, *, along=0.0, seconds=300.0, light=BRIGHT, seed=1, dec
     z = (pixel_map.slit.astype("f8") - (PLACE - along)) / SIGMA
     half = 0.5 * made.PIXEL / SIGMA
     profile = (ndtr(z + half) - ndtr(z - half)) * (pixel_map.order != 0)
-    model = SKY * (1.0 + 0.3 * np.sin(2.0 * pixel_map.wavelength)) * (pixel_map.order != 0)
+    model = SKY * (1.0 + 0.2 * np.sin(0.2 * pixel_map.wavelength)) * (pixel_map.order != 0)
     model = (model + (light or 0.0) * within(across) * profile) * seconds / 300.0
     data = rng.normal(model, np.sqrt(model + NOISE**2)) / GAIN
     told = {
