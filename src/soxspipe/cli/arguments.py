@@ -146,9 +146,25 @@ def _add_simulation(builder: _Builder) -> None:
         "--seed", type=int, default=1, metavar="N", help="another N, another night"
     )
     simulate.add_argument(
-        "--target", default="sn", metavar="sn|standard|faint|FILE", help="what the science shows"
+        "--target",
+        default="sn",
+        metavar="sn|standard|faint|smooth|lines|bluepoor|none|FILE",
+        help="what the science shows",
     )
-    simulate.add_argument("--mode", choices=("stare", "nod", "offset"), default="stare")
+    simulate.add_argument(
+        "--mode", choices=("stare", "nod", "offset", "generic", "mapping"), default="stare"
+    )
+    simulate.add_argument("--snr", type=float, metavar="N", help="median S/N per bin of the target")
+    simulate.add_argument(
+        "--observation", metavar="FILE", help="YAML file: pattern, jitter, more objects, seeing ..."
+    )
+    simulate.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one value of the observation, such as extent=4 or companions=[[3.5,0.2]]",
+    )
     simulate.add_argument("--binning", choices=("1x1", "2x1", "2x2"), default="1x1", help="of VIS")
     simulate.add_argument(
         "--conditions", metavar="FILE", help="YAML file of what is out of the ordinary: a bad day"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from soxspipe.simulator.conditions import Conditions
+    from soxspipe.simulator.observation import Observation
 
 ARMS = {"vis": ("VIS",), "nir": ("NIR",), "both": ("VIS", "NIR")}
 
@@ -17,7 +18,9 @@ def run(args: argparse.Namespace) -> int:
     """Simulate the night that the options describe."""
     folder = Path(args.folder)
     from soxspipe.simulator.conditions import ORDINARY, read_conditions
+    from soxspipe.simulator.observation import read_observation
 
+    told = [*args.set, *([] if args.snr is None else [f"snr={args.snr}"])]
     x, y = args.binning.split("x")
     simulate(
         folder,
@@ -27,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
         mode=args.mode,
         binning=(int(x), int(y)),
         conditions=read_conditions(Path(args.conditions)) if args.conditions else ORDINARY,
+        observation=read_observation(
+            Path(args.observation) if args.observation else None, tuple(told)
+        ),
     )
     print(f"raw frames are in {folder}; next: soxspipe prep {folder}")
     return 0
@@ -41,10 +47,12 @@ def simulate(
     mode: str = "stare",
     binning: tuple[int, int] = (1, 1),
     conditions: "Conditions | None" = None,
+    observation: "Observation | None" = None,
 ) -> None:
     """Simulate with a progress bar on a terminal."""
     from soxspipe.simulator.conditions import ORDINARY
     from soxspipe.simulator.night import simulate_night
+    from soxspipe.simulator.observation import USUAL
 
     with _progress() as progress:
         simulate_night(
@@ -56,6 +64,7 @@ def simulate(
             binning=binning,
             progress=progress,
             conditions=conditions or ORDINARY,
+            observation=observation or USUAL,
         )
 
 

@@ -12,6 +12,7 @@ from soxspipe.simulator.atmosphere import Atmosphere
 from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import READOUT, CosmicRays, Detector, expose
 from soxspipe.simulator.lamps import ContinuumLamp
+from soxspipe.simulator.observation import USUAL, Observation
 from soxspipe.simulator.optics import Departure, Optics
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.render import OrderPath, add_light, trace_order
@@ -29,6 +30,7 @@ class Night:
     """One arm on one night: everything that follows from the seed before a frame is taken.
 
     star_positions  of standard and science target on the slit, arcsec
+    brightness      factor on the flux of the science target
     """
 
     arm: Arm
@@ -40,6 +42,8 @@ class Night:
     star_positions: tuple[float, float]
     science: tuple[str, Flux]
     conditions: Conditions = ORDINARY
+    observation: Observation = USUAL
+    brightness: float = 1.0
 
     @classmethod
     def make(
@@ -49,12 +53,18 @@ class Night:
         binning: Binning,
         science: str,
         conditions: Conditions = ORDINARY,
+        observation: Observation = USUAL,
     ) -> "Night":
-        """The night of `seed`; both arms see the same sky."""
+        """The night of `seed`; both arms see the same sky. An `observation.snr` is not met yet: that
+        takes `ideal.as_bright_as_told`.
+        """
         binned = get_arm("SOXS", arm_name).binned(binning if arm_name == "VIS" else (1, 1))
         key = _ARM_SEED[arm_name]
         sky = np.random.default_rng([seed, 0])
         positions = sky.uniform(-1.0, 1.0, 2)
+        seeing, water = float(sky.uniform(0.75, 1.05)), float(sky.uniform(1.5, 4.0))
+        if observation.position is not None:
+            positions[1] = observation.position
         departure = Departure.draw(binned, np.random.default_rng([seed, key, 0]))
         detector = Detector.make(binned, np.random.default_rng([seed, key, 1]))
         if conditions.dead_rows or conditions.dead_columns:
@@ -65,11 +75,13 @@ class Night:
             seed=seed,
             optics=Optics(binned, conditions.departed(departure)),
             detector=detector,
-            seeing=float(sky.uniform(0.75, 1.05)),
-            water=float(sky.uniform(1.5, 4.0)),
+            seeing=observation.seeing or seeing,
+            water=water,
             star_positions=(float(positions[0]), float(positions[1])),
             science=target(science),
             conditions=conditions,
+            observation=observation,
+            brightness=observation.brightness,
         )
 
     @cached_property
@@ -114,6 +126,37 @@ class Night:
             compensation=0.9 if self.arm.name == "VIS" else 0.0,
         )
 
+    def sky_levels(self, exposure: Exposure) -> tuple[float, float]:
+        """Sky continuum and sky lines of one exposure, relative to the usual; both arms see the same."""
+        scatter = self.observation.sky_scatter(exposure.count[1])
+        drawn = np.random.default_rng([self.seed, 6, exposure.number]).standard_normal(2)
+        continuum, lines = np.exp(scatter * np.clip(drawn, -2.5, 2.5))
+        return float(continuum), float(lines)
+
+    def sources(self, exposure: Exposure) -> list[scene.Star]:
+        """The objects of an exposure, the target first."""
+        if not exposure.on_target:
+            return []
+        if exposure.target == "standard":
+            return [scene.Star(standard, exposure.slit_position)]
+        told, flux = self.observation, self.science[1]
+
+        def times(factor: float) -> Flux:
+            return flux if factor == 1.0 else lambda w: np.asarray(factor * flux(w))
+
+        target = scene.Star(
+            times(self.brightness), exposure.slit_position, told.extent, -exposure.slit_offset
+        )
+        others = [
+            scene.Star(
+                times(self.brightness * ratio),
+                exposure.slit_position + separation,
+                offset=-exposure.slit_offset,
+            )
+            for separation, ratio in told.companions
+        ]
+        return [target, *others]
+
     def object_name(self, exposure: Exposure) -> str:
         """OBJECT: the star, or the type of the calibration."""
         return {"standard": "EG274", "science": self.science[0], "": exposure.dpr[1]}[
@@ -122,18 +165,37 @@ class Night:
 
 
 @dataclass(frozen=True, eq=False)
+class ObjectLight:
+    """One object on the slit: its part of the light, (ny, nx) electrons, and its beam per order."""
+
+    image: np.ndarray
+    orders: dict[int, scene.StarLight]
+
+
+@dataclass(frozen=True, eq=False)
 class Light:
     """Expected electrons of one exposure on the trimmed, binned window (ny, nx), pixel response 1.
 
     scattered   (ny, nx) the part of `total` that is scattered
-    star, sky   per order, what the truth needs; `star_image` (ny, nx) is the star's part of `total`
+    objects     the objects on the slit, the target first
+    sky         per order, what the truth needs; `sky_image` (ny, nx) is the sky's part of `total`
     """
 
     total: np.ndarray
     scattered: np.ndarray
-    star_image: np.ndarray | None = None
-    star: dict[int, scene.StarLight] = field(default_factory=dict)
+    objects: tuple[ObjectLight, ...] = ()
     sky: dict[int, scene.Beam] = field(default_factory=dict)
+    sky_image: np.ndarray | None = None
+
+    @property
+    def star(self) -> dict[int, scene.StarLight]:
+        """The target's beams by order; none if it is not there."""
+        return self.objects[0].orders if self.objects else {}
+
+    @property
+    def star_image(self) -> np.ndarray | None:
+        """(ny, nx) the target's part of `total`."""
+        return self.objects[0].image if self.objects else None
 
 
 def binned_sum(image: np.ndarray, binning: Binning) -> np.ndarray:
@@ -203,23 +265,34 @@ def illuminate(night: Night, exposure: Exposure) -> Light | None:
 
 
 def _from_sky(night: Night, exposure: Exposure, image: np.ndarray) -> Light:
-    """Star and sky; `image` is empty and of the unbinned size."""
-    flux = standard if exposure.target == "standard" else night.science[1]
-    star = scene.Star(flux, exposure.slit_position)
-    air = night.atmosphere(exposure)
-    star_image = np.zeros_like(image)
-    stars, skies = {}, {}
+    """Objects and sky; `image` is empty and of the unbinned size."""
+    air, levels = night.atmosphere(exposure), night.sky_levels(exposure)
+    args = (exposure.slit_width, exposure.seconds)
+    skies = {}
     for order, path in night.paths.items():
-        args = (exposure.slit_width, exposure.seconds)
-        skies[order] = scene.sky(night.arm, path, *args)
+        skies[order] = scene.sky(night.arm, path, *args, *levels)
         _add_beams(night, image, order, [skies[order]])
-        if exposure.on_target:
-            stars[order] = scene.star_light(night.arm, path, air, star, *args)
-            _add_beams(night, star_image, order, [stars[order].beam])
-    object_light = _on_detector(night, star_image)
-    total = _on_detector(night, image) + object_light
+    objects = tuple(
+        _object_light(night, star, air, args, image.shape) for star in night.sources(exposure)
+    )
+    sky_image = _on_detector(night, image)
+    total = sky_image + sum(one.image for one in objects)
     glow = scattered_light(total)
-    return Light(total + glow, glow, object_light, stars, skies)
+    return Light(total + glow, glow, objects, skies, sky_image)
+
+
+def _object_light(
+    night: Night,
+    star: scene.Star,
+    air: Atmosphere,
+    args: tuple[float, float],
+    shape: tuple[int, ...],
+) -> ObjectLight:
+    image, orders = np.zeros(shape), {}
+    for order, path in night.paths.items():
+        orders[order] = scene.star_light(night.arm, path, air, star, *args)
+        _add_beams(night, image, order, [orders[order].beam])
+    return ObjectLight(_on_detector(night, image), orders)
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,10 +138,13 @@ def _telescope(exposure: Exposure, air: Atmosphere) -> Cards:
     cards += [("ESO TEL AZ", 120.0, "[deg]"), ("ESO TEL ALT", round(altitude, 3), "[deg]")]
     if exposure.nod is not None:
         cards += [
-            ("ESO SEQ CUMOFF X", 0.0, "[arcsec]"),
+            ("ESO SEQ CUMOFF X", exposure.slit_offset, "[arcsec] across the slit"),
             ("ESO SEQ CUMOFF Y", exposure.nod, "[arcsec] along the slit"),
-            ("ESO SEQ NOD THROW", 2.0 * abs(exposure.nod), "[arcsec]"),
-            ("ESO SEQ JITTER WIDTH", 0.0, "[arcsec]"),
+        ]
+    if exposure.throw > 0.0:
+        cards += [
+            ("ESO SEQ NOD THROW", exposure.throw, "[arcsec]"),
+            ("ESO SEQ JITTER WIDTH", exposure.jitter, "[arcsec]"),
         ]
     if exposure.offset is not None:
         cards += [

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from soxspipe.errors import SettingsError
+from soxspipe.simulator.observation import USUAL, Observation
+from soxspipe.simulator.templates import DUSK, Exposure, on_sky, science_slit
+
+__all__ = ["EXTRA_GROUPS", "GROUPS", "Exposure", "night_plan", "science_slit"]
 
 GROUPS = (
     "standard",
@@ -22,51 +25,7 @@ GROUPS = (
 EXTRA_GROUPS = ("slit_arc", "flat_dome")
 
 _ARCS = {"VIS": ("THAR",), "NIR": ("ARGO", "NEON", "MERC", "XENO")}
-_DUSK = datetime.fromisoformat("2026-05-10T23:40:00")
 _MORNING = datetime.fromisoformat("2026-05-11T10:00:00")
-_THROW = 5.0  # arcsec between the nod positions
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One exposure of the night.
-
-    number        place in the night's plan; seeds the frame's own random numbers
-    group         one of GROUPS or EXTRA_GROUPS
-    lamps         keys of the lamps that are on; "DOME" is not in the instrument nor in the header
-    target        "standard", "science" or "" ; `on_target` False: empty sky of an offset pair
-    slit_position arcsec, where the target stands on the slit
-    nod           arcsec, cumulative offset along the slit; None if not nodding
-    offset        arcsec in RA and DEC; None if not in offset mode
-    """
-
-    number: int
-    arm: str
-    group: str
-    start: datetime
-    seconds: float
-    dpr: tuple[str, str, str]
-    template: str
-    slit: str = "BLANK"
-    lamps: tuple[str, ...] = ()
-    template_start: datetime = _MORNING
-    count: tuple[int, int] = (1, 1)
-    block: int = 0
-    target: str = ""
-    on_target: bool = True
-    slit_position: float = 0.0
-    nod: float | None = None
-    offset: tuple[float, float] | None = None
-
-    @property
-    def stem(self) -> str:
-        """File name without its ending: `SOXS.<start>`."""
-        return f"SOXS.{self.start.isoformat(timespec='milliseconds')}"
-
-    @property
-    def slit_width(self) -> float:
-        """Arcsec; 0 for masks and the blank position."""
-        return float(self.slit.removeprefix("SLIT")) if self.slit.startswith("SLIT") else 0.0
 
 
 @dataclass
@@ -79,22 +38,24 @@ class _Clock:
     block: int = 0
     frames: list[Exposure] = field(default_factory=list)
 
-    def template(self, exposures: list[Exposure]) -> None:
-        """Append one template: its exposures share TPL START and the block."""
+    def template(self, exposures: list[Exposure], missing: tuple[int, ...] = ()) -> None:
+        """Append one template: its exposures share TPL START and the block.
+
+        Those `missing`, counted from 1, take their time and their number and leave no frame.
+        """
         self.now += timedelta(seconds=90)
         self.block += 1
         begin = self.now
         for i, exposure in enumerate(exposures, start=1):
-            self.frames.append(
-                replace(
-                    exposure,
-                    number=self.number,
-                    start=self.now,
-                    template_start=begin.replace(microsecond=0),
-                    count=(i, len(exposures)),
-                    block=self.block,
-                )
+            taken = replace(
+                exposure,
+                number=self.number,
+                start=self.now,
+                template_start=begin.replace(microsecond=0),
+                count=(i, len(exposures)),
+                block=self.block,
             )
+            self.frames += [] if i in missing else [taken]
             self.number += 1
             self.now += timedelta(seconds=exposure.seconds + 31.123)
 
@@ -118,52 +79,6 @@ def _with_lamp_off(exposures: list[Exposure]) -> list[Exposure]:
         return exposures
     catg, kind, _ = exposures[0].dpr
     return exposures + [replace(e, lamps=(), dpr=(catg, kind, "IMAGE")) for e in exposures]
-
-
-def science_slit(arm: str) -> str:
-    """The slit of the science exposures."""
-    return "SLIT1.0" if arm == "VIS" else "SLIT1.5"
-
-
-def _on_sky(arm: str, mode: str, positions: tuple[float, float]) -> Iterator[list[Exposure]]:
-    """The standard in stare, the science target in `mode`."""
-    standard = Exposure(
-        0,
-        arm,
-        "standard",
-        _DUSK,
-        60.0,
-        ("CALIB", "STD,FLUX", "ECHELLE,SLIT,STARE"),
-        "SOXS_slt_cal_SpecphotStdStare",
-        "SLIT5.0",
-        target="standard",
-        slit_position=positions[0],
-    )
-    yield [standard]
-    long, short = (900.0, 450.0) if arm == "VIS" else (600.0, 300.0)
-    science = replace(
-        standard,
-        group="science",
-        seconds=short,
-        slit=science_slit(arm),
-        target="science",
-        slit_position=positions[1],
-    )
-    if mode == "stare":
-        dpr = ("SCIENCE", "OBJECT", "ECHELLE,SLIT,STARE")
-        yield [replace(science, seconds=long, dpr=dpr, template="SOXS_slt_obs_StareSynchro")]
-    elif mode == "nod":
-        dpr = ("SCIENCE", "OBJECT", "ECHELLE,SLIT,NODDING")
-        nod = replace(science, dpr=dpr, template="SOXS_slt_obs_AutoNodOnSlit")
-        half = 0.5 * _THROW
-        yield [replace(nod, nod=s * half, slit_position=s * half) for s in (1.0, -1.0, -1.0, 1.0)]
-    else:
-        dpr = ("SCIENCE", "OBJECT", "ECHELLE,SLIT,OFFSET")
-        pair = replace(
-            science, dpr=dpr, template="SOXS_slt_obs_AutoOffsetOnSlit", offset=(0.0, 0.0)
-        )
-        away = replace(pair, offset=(20.0, 15.0), on_target=False)
-        yield [pair, away, away, pair]
 
 
 def _in_the_morning(arm: str, exposure_times: set[float]) -> Iterator[list[Exposure]]:
@@ -229,18 +144,23 @@ def _extra(arm: str) -> Iterator[list[Exposure]]:
     yield _with_lamp_off([dome] * 5)
 
 
-def night_plan(arm: str, mode: str, positions: tuple[float, float]) -> list[Exposure]:
+def night_plan(
+    arm: str,
+    mode: str,
+    positions: tuple[float, float],
+    observation: Observation = USUAL,
+    seed: int = 0,
+) -> list[Exposure]:
     """All exposures of one arm's night, EXTRA_GROUPS included, in time order.
 
-    `mode` is "stare", "nod" or "offset"; `positions` of standard and science target on the slit,
-    arcsec.
+    `mode` is one of observation.MODES; `positions` of standard and science target on the slit, arcsec;
+    the jitter of a nod follows from `seed`.
     """
-    if mode not in ("stare", "nod", "offset"):
-        raise SettingsError(f"no observing mode {mode!r}", hint="use stare, nod or offset")
     fraction = 0.137 if arm == "VIS" else 0.642  # the two arms never share a file name
-    clock = _Clock(arm, _DUSK + timedelta(seconds=fraction))
-    for template in _on_sky(arm, mode, positions):
-        clock.template(template)
+    clock = _Clock(arm, DUSK + timedelta(seconds=fraction))
+    standard, science = on_sky(arm, mode, positions, observation, seed)
+    clock.template(standard)
+    clock.template(science, observation.missing)
     exposure_times = {e.seconds for e in clock.frames}
     clock.now = _MORNING + timedelta(seconds=fraction)
     for template in (*_in_the_morning(arm, exposure_times), *_extra(arm)):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from soxspipe.instrument.arms import Arm
 from soxspipe.simulator import tables
@@ -26,6 +27,8 @@ _PINHOLE_AREA = 0.2  # arcsec2: a hole of 0.5 arcsec
 _LINE_ELECTRONS = {"VIS": 260.0, "NIR": 600.0}  # per s, a line of strength 1 at 20 % efficiency
 _COARSE = 17  # columns at which the profile of a star along the slit is worked out
 _MOFFAT = 3.0
+_FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))  # of a Gaussian, in sigma
+_WINGS = 12.0  # arcsec, as far as the seeing is followed across the slit
 _NO_LINES = (np.empty(0), np.empty(0))
 _QTH = ContinuumLamp()
 
@@ -44,10 +47,16 @@ class Beam:
 
 @dataclass(frozen=True, eq=False)
 class Star:
-    """A star in the slit: spectrum above the atmosphere, and where it stands (arcsec)."""
+    """An object in the slit: spectrum above the atmosphere, and where it stands.
+
+    slit_position, offset  arcsec along the slit, and across it from its middle
+    extent                 arcsec, full width at half maximum of a round Gaussian; 0: a star
+    """
 
     flux: Flux
     slit_position: float
+    extent: float = 0.0
+    offset: float = 0.0
 
 
 def optics_blur(arm: Arm, order: int) -> float:
@@ -147,15 +156,23 @@ def slit_arc(
     return [Beam(spectrum, *_even(path))]
 
 
-def sky(arm: Arm, path: OrderPath, slit_width: float, seconds: float) -> Beam:
-    """The night sky fills the slit; the spectrum is per arcsec along it."""
+def sky(
+    arm: Arm,
+    path: OrderPath,
+    slit_width: float,
+    seconds: float,
+    continuum_level: float = 1.0,
+    line_level: float = 1.0,
+) -> Beam:
+    """The night sky fills the slit; the spectrum is per arcsec along it. Levels are relative."""
     places, strength = tables.airglow()
     near = (places > path.wavelength.min() - 1.0) & (places < path.wavelength.max() + 1.0)
     places, strength = places[near], strength[near]
     factor = AREA * slit_width * seconds
     response = efficiency(arm, path.order, path.wavelength)
     continuum = sky_continuum(path.wavelength) * response * factor * path.nm_per_pixel
-    lines = (places, strength * efficiency(arm, path.order, places) * factor)
+    continuum = continuum * continuum_level
+    lines = (places, strength * efficiency(arm, path.order, places) * factor * line_level)
     spread = line_spread(optics_blur(arm, path.order), slit_width * path.pixels_per_arcsec)
     return Beam(blur(path, continuum, lines, spread), *_even(path))
 
@@ -177,21 +194,54 @@ def star_profile(
     slit, step = slit_samples(path)
     centre = star.slit_position + air.displacement(wavelength, reference)
     scale = _moffat_scale(air.image_width(wavelength))
+    if star.extent > 0.0:
+        return step * galaxy_profile(slit, centre, scale, star, slit_width), centre, wavelength
     nodes, parts = np.polynomial.legendre.leggauss(32)
-    across = 0.5 * slit_width * nodes[:, None, None]
+    across = 0.5 * slit_width * nodes[:, None, None] - star.offset
     along = slit[None, :, None] - centre
     shape = (1.0 + (across**2 + along**2) / scale**2) ** -_MOFFAT
     total = np.einsum("q,qjk->jk", parts, shape) * 0.5 * slit_width * step
     return total * (_MOFFAT - 1.0) / (np.pi * scale**2), centre, wavelength
 
 
-def _light_across_slit(path: OrderPath, air: Atmosphere, slit_width: float) -> np.ndarray:
-    """Distribution of a star's light over the width of the slit, on the fine grid, centred."""
+def galaxy_profile(
+    slit: np.ndarray, centre: np.ndarray, scale: np.ndarray, star: Star, slit_width: float
+) -> np.ndarray:
+    """(m, k) light per arcsec of slit of a round Gaussian seen through Moffat seeing, all of it 1.
+
+    slit (m,) arcsec; centre, scale (k,) arcsec, of the object on the slit and of the seeing.
+    """
+    sigma = star.extent / _FWHM
+    far = np.linspace(-_WINGS, _WINGS, 481)  # of the seeing, across the slit
+    within = ndtr((0.5 * slit_width - star.offset - far) / sigma)
+    within -= ndtr((-0.5 * slit_width - star.offset - far) / sigma)
+    own = np.linspace(-5.0, 5.0, 121)  # of the object along the slit, in sigma
+    bell = np.exp(-0.5 * own**2)
+    bell /= bell.sum()
+    table = np.linspace(0.0, 40.0, 801)
+    result = np.empty((slit.size, centre.size))
+    for k, (place, width) in enumerate(zip(centre, scale, strict=True)):
+        share = 1.0 / (1.0 + (far[None, :] ** 2 + table[:, None] ** 2) / width**2)
+        seen = share**_MOFFAT @ within * (far[1] - far[0])
+        seen *= (_MOFFAT - 1.0) / (np.pi * width**2)
+        away = np.abs(slit[:, None] - place - sigma * own)
+        result[:, k] = np.interp(away, table, seen) @ bell
+    return result
+
+
+def _light_across_slit(
+    path: OrderPath, air: Atmosphere, star: Star, slit_width: float
+) -> np.ndarray:
+    """Distribution of an object's light over the width of the slit, on the fine grid, centred."""
     middle = float(np.median(path.wavelength))
     scale = float(_moffat_scale(air.image_width(middle)))
     half = max(int(0.5 * slit_width * path.pixels_per_arcsec * OVERSAMPLING), 1)
-    place = np.arange(-half, half + 1) / (OVERSAMPLING * path.pixels_per_arcsec)
-    return np.asarray((1.0 + (place / scale) ** 2) ** (0.5 - _MOFFAT))
+    place = np.arange(-half, half + 1) / (OVERSAMPLING * path.pixels_per_arcsec) - star.offset
+    if star.extent == 0.0:
+        return np.asarray((1.0 + (place / scale) ** 2) ** (0.5 - _MOFFAT))
+    own = np.linspace(-5.0, 5.0, 121)
+    away = place[:, None] - star.extent / _FWHM * own
+    return np.asarray((1.0 + (away / scale) ** 2) ** (0.5 - _MOFFAT) @ np.exp(-0.5 * own**2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +274,7 @@ def star_light(
     spread = line_spread(
         optics_blur(arm, path.order),
         slit_width * path.pixels_per_arcsec,
-        _light_across_slit(path, air, slit_width),
+        _light_across_slit(path, air, star, slit_width),
     )
     spectrum = blur(path, arriving * response * passed * path.nm_per_pixel, _NO_LINES, spread)
     beam = Beam(spectrum, slit_samples(path)[0], light / through)

@@ -91,15 +91,47 @@ def faint(wavelength: np.ndarray) -> np.ndarray:
     return supernova(wavelength) * 10.0**-1.6
 
 
+def lines_only(wavelength: np.ndarray) -> np.ndarray:
+    """Narrow emission lines of a galaxy, without a continuum."""
+    rest = wavelength / (1.0 + _REDSHIFT)
+    result = np.zeros_like(rest)
+    for line, strength in _HOST:
+        width = line * 60.0 / _LIGHT
+        result += 2.0e-15 * strength * np.exp(-0.5 * ((rest - line) / width) ** 2)
+    return result
+
+
+def blue_poor(wavelength: np.ndarray) -> np.ndarray:
+    """A cool, reddened star: ten thousand times fainter at 400 nm than at 1000 nm."""
+    return np.asarray(
+        4.0e-16 * 10.0 ** np.clip(-4.0 * (1.0 / (wavelength * 1e-3) - 1.0) / 1.5, -9, 1)
+    )
+
+
+def smooth(wavelength: np.ndarray) -> np.ndarray:
+    """A featureless continuum, as many photons in every nm."""
+    return np.asarray(3.0e-15 * 500.0 / wavelength)
+
+
+def nothing(wavelength: np.ndarray) -> np.ndarray:
+    """An empty slit."""
+    return np.zeros_like(np.asarray(wavelength, dtype="f8"))
+
+
 _NAMED: dict[str, tuple[str, Flux]] = {
     "sn": ("SN2026sim", supernova),
     "standard": ("EG274", standard),
     "faint": ("SN2026faint", faint),
+    "smooth": ("SMOOTHsim", smooth),
+    "lines": ("LINESsim", lines_only),
+    "bluepoor": ("REDsim", blue_poor),
+    "none": ("EMPTYsim", nothing),
 }
+NAMES = tuple(_NAMED)
 
 
 def target(name: str) -> tuple[str, Flux]:
-    """Object name and spectrum of `name`: "sn", "standard", "faint" or a table file.
+    """Object name and spectrum of `name`: one of NAMES or a table file.
 
     A file holds wavelength (nm, air) and flux (erg/s/cm2/A) in its first two columns. Raises
     InputError if it is missing or cannot be read so.

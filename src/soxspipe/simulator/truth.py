@@ -11,8 +11,9 @@ import numpy as np
 from astropy.io import fits
 
 from soxspipe.simulator import scene
-from soxspipe.simulator.detector import READOUT, CosmicRays
+from soxspipe.simulator.detector import READOUT
 from soxspipe.simulator.exposure import Light, Night
+from soxspipe.simulator.ideal import binning_factors, to_binned
 from soxspipe.simulator.plan import Exposure
 from soxspipe.simulator.render import OrderPath
 
@@ -25,11 +26,8 @@ _LINE_ELECTRONS = 400.0  # a pinhole image with fewer is not counted as a line
 Columns = dict[str, np.ndarray]
 
 
-def _to_binned(pixel: np.ndarray, factor: int) -> np.ndarray:
-    return (pixel + 0.5) / factor - 0.5
-
-
-def _table(columns: Columns, units: dict[str, str], name: str) -> fits.BinTableHDU:
+def table(columns: Columns, units: dict[str, str], name: str) -> fits.BinTableHDU:
+    """A table of columns, with their units."""
     codes = {"f8": "D", "f4": "E", "i4": "J", "i2": "I", "b1": "L"}
     made = [
         fits.Column(key, codes[values.dtype.str[1:]], unit=units.get(key), array=values)
@@ -38,7 +36,8 @@ def _table(columns: Columns, units: dict[str, str], name: str) -> fits.BinTableH
     return fits.BinTableHDU.from_columns(made, name=name)
 
 
-def _stacked(parts: list[Columns]) -> Columns:
+def stacked(parts: list[Columns]) -> Columns:
+    """The rows of several tables, one below the other."""
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
@@ -62,7 +61,7 @@ def _geometry_of(night: Night, order: int) -> Columns:
     wavelength, slit = (a.ravel() for a in np.meshgrid(wave, _SLITS, indexing="ij"))
     x, y = night.optics.position(order, wavelength, slit)
     bx, by = night.arm.binning
-    x, y = _to_binned(x, bx), _to_binned(y, by)
+    x, y = to_binned(x, bx), to_binned(y, by)
     ny, nx = night.arm.shape
     on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
     first, last = line_span(night, order)
@@ -78,13 +77,13 @@ def _geometry_of(night: Night, order: int) -> Columns:
 
 def _edges_of(night: Night, order: int, path: OrderPath) -> Columns:
     half = 0.5 * night.arm.slit_length
-    factor_along, factor_across = _factors(night)
+    factor_along, factor_across = binning_factors(night)
     n = path.n_columns // factor_along
     unbinned = (np.arange(n) + 0.5) * factor_along - 0.5
     _, across = path.at_slit(np.array([0.0, -half, half]))
     columns = np.arange(path.n_columns)
     centre, one, other = (
-        _to_binned(np.interp(unbinned, columns, line), factor_across) for line in across
+        to_binned(np.interp(unbinned, columns, line), factor_across) for line in across
     )
     lit = (unbinned >= path.along[0]) & (unbinned <= path.along[-1])
     return {
@@ -94,103 +93,6 @@ def _edges_of(night: Night, order: int, path: OrderPath) -> Columns:
         "lower": np.minimum(one, other)[lit],
         "upper": np.maximum(one, other)[lit],
     }
-
-
-def _factors(night: Night) -> tuple[int, int]:
-    """Binning along and across dispersion."""
-    bx, by = night.arm.binning
-    return (bx, by) if night.optics.along_x else (by, bx)
-
-
-def _ideal_snr(night: Night, exposure: Exposure, light: Light, order: int) -> np.ndarray:
-    """(n,) best possible signal over noise of each binned column: known profile, known noise."""
-    detector = night.detector
-    star = light.star_image
-    if star is None:
-        return np.zeros(0)
-    noise = READOUT[night.arm.name].read_noise ** 2
-    variance = light.total * detector.response + detector.dark * exposure.seconds + noise
-    signal = star * detector.response
-    if not night.optics.along_x:
-        variance, signal = variance.T, signal.T
-    along, across = _factors(night)
-    path = night.paths[order]
-    trace = _to_binned(path.at_slit(np.array([exposure.slit_position]))[1][0], across)
-    n = signal.shape[1]
-    trace = trace[along // 2 :: along][:n]
-    reach = int(np.ceil(12 / across))
-    rows = np.rint(trace).astype(int)[:, None] + np.arange(-reach, reach + 1)
-    inside = (rows >= 0) & (rows < signal.shape[0])
-    rows = np.clip(rows, 0, signal.shape[0] - 1)
-    columns = np.arange(n)[:, None]
-    share = np.where(inside, signal[rows, columns] ** 2 / variance[rows, columns], 0.0)
-    return np.asarray(np.sqrt(share.sum(axis=1)))
-
-
-def _spectrum_of(night: Night, exposure: Exposure, light: Light, order: int) -> Columns:
-    path, star = night.paths[order], light.star[order]
-    factor, _ = _factors(night)
-    n = path.n_columns // factor
-    _, sides = path.column_wavelength()
-    sides = sides[: n * factor + 1 : factor]
-    flux = star.beam.spectrum.columns()[: n * factor].reshape(n, factor).sum(axis=1)
-    sky = light.sky[order].spectrum.columns()[: n * factor].reshape(n, factor).sum(axis=1)
-    lit = np.isfinite(sides[1:]) & np.isfinite(sides[:-1])
-    wavelength = 0.5 * (sides[1:] + sides[:-1])[lit]
-    rising = np.argsort(star.wavelength)
-    slit = np.interp(wavelength, star.wavelength[rising], star.centre[rising])
-    x, y = night.optics.position(order, wavelength, slit)
-    bx, by = night.arm.binning
-    x, y = _to_binned(x, bx), _to_binned(y, by)
-    snr = _ideal_snr(night, exposure, light, order)
-    # no flat tells the detector's large-scale response from the lamp's spectrum: it counts as throughput
-    ny, nx = night.arm.shape
-    at = np.clip(np.rint(y), 0, ny - 1).astype(int), np.clip(np.rint(x), 0, nx - 1).astype(int)
-    large_scale = night.detector.large_scale[at]
-    place = x if night.optics.along_x else y
-    return {
-        "order": np.full(wavelength.size, order, dtype="i4"),
-        "pixel": np.flatnonzero(lit).astype("i4"),
-        "wavelength": wavelength,
-        "bin_width": np.abs(np.diff(sides))[lit],
-        "flux": flux[lit] * large_scale,
-        "sky": sky[lit] * large_scale,
-        "ideal_snr": np.interp(place, np.arange(snr.size), snr).astype("f4"),
-        "slit": slit.astype("f4"),
-        "x": x.astype("f4"),
-        "y": y.astype("f4"),
-    }
-
-
-def write_spectrum(folder: Path, night: Night, exposure: Exposure, light: Light) -> None:
-    """`<raw stem>_spectrum.fits`: the star of one exposure as perfect optics would record it."""
-    if not light.star:
-        return
-    parts = [_spectrum_of(night, exposure, light, order) for order in night.arm.orders]
-    units = {"wavelength": "nm", "bin_width": "nm", "slit": "arcsec", "x": "pixel", "y": "pixel"}
-    table = _table(_stacked(parts), units, "SPECTRUM")
-    air = night.atmosphere(exposure)
-    through = float(np.mean([np.mean(s.through) for s in light.star.values()]))
-    header = table.header
-    header["OBJECT"] = night.object_name(exposure)
-    header["SLITPOS"] = (exposure.slit_position, "[arcsec] target on the slit")
-    header["SEEING"] = (air.seeing, "[arcsec] FWHM at 500 nm, zenith")
-    header["AIRMASS"] = air.airmass
-    header["EXPTIME"] = (exposure.seconds, "[s]")
-    header["SLITW"] = (exposure.slit_width, "[arcsec]")
-    header["THROUGH"] = (through, "mean share of the light that passes the slit")
-    table.writeto(folder / f"{exposure.stem}_spectrum.fits", overwrite=True)
-
-
-def write_cosmics(folder: Path, exposure: Exposure, cosmics: CosmicRays) -> None:
-    """`<raw stem>_cosmics.fits`: pixels hit by cosmic rays."""
-    columns = {
-        "y": cosmics.y.astype("i2"),
-        "x": cosmics.x.astype("i2"),
-        "electrons": cosmics.electrons.astype("f4"),
-    }
-    table = _table(columns, {}, "COSMICS")
-    table.writeto(folder / f"{exposure.stem}_cosmics.fits", overwrite=True)
 
 
 def write_light(folder: Path, series: Sequence[Exposure], light: Light) -> None:
@@ -213,10 +115,10 @@ def write_night(folder: Path, night: Night) -> None:
     """Geometry, edges, detector and parameters of one arm's night."""
     name = night.arm.name
     units = {"wavelength": "nm", "slit": "arcsec", "x": "pixel", "y": "pixel"}
-    geometry = _stacked([_geometry_of(night, order) for order in night.arm.orders])
-    _table(geometry, units, "GEOMETRY").writeto(folder / f"{name}_geometry.fits", overwrite=True)
-    edges = _stacked([_edges_of(night, order, path) for order, path in night.paths.items()])
-    _table(edges, {}, "EDGES").writeto(folder / f"{name}_edges.fits", overwrite=True)
+    geometry = stacked([_geometry_of(night, order) for order in night.arm.orders])
+    table(geometry, units, "GEOMETRY").writeto(folder / f"{name}_geometry.fits", overwrite=True)
+    edges = stacked([_edges_of(night, order, path) for order, path in night.paths.items()])
+    table(edges, {}, "EDGES").writeto(folder / f"{name}_edges.fits", overwrite=True)
     detector = night.detector
     maps = {  # compressed in steps far below the noise
         "BIAS": (detector.bias, -0.01, "electron"),
@@ -248,6 +150,8 @@ def _parameters(night: Night) -> dict[str, object]:
         "bend_px": gone.bend.tolist(),
         "slit_px": {str(m): list(s) for m, s in gone.slit.items()},
         "conditions": night.conditions.told(),
+        "observation": night.observation.told(),
+        "brightness": night.brightness,
         "dark_lines_nm": _dark_lines(night),
         "line_span_nm": {str(m): line_span(night, m) for m in night.arm.orders},
         "optics_sigma_px": {str(m): scene.optics_blur(night.arm, m) for m in night.arm.orders},
