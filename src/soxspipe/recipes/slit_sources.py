@@ -1,15 +1,29 @@
 """What stands on the slit: objects, found on all orders together or given, each with its trace."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from soxspipe.recipes.slit_orders import Orders, slit_range
-from soxspipe.science.extraction import objects
+from soxspipe.science.extraction import collapse, objects
+from soxspipe.science.extraction import trace as traces
+from soxspipe.science.extraction.collapse import Cells
+from soxspipe.science.extraction.objects import Found
+
+log = logging.getLogger(__name__)
 
 #: Chunks along an order in which objects are looked for.
 CHUNKS = 16
+#: Share of the slit at each end in which nothing is looked for.
+_END = 0.025
+#: How much more significant than elsewhere an object in the last rows of the slit must be.
+_AT_END = 2.0
+#: An object further from where the target is expected than this, arcsec, is not it.
+_NEAR = 2.0
+#: A source this much wider than the seeing is extended; its aperture in units of its FWHM.
+_EXTENDED, _APERTURE = 1.6, 2.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Search:
     twin          for difference frames: slit position of the negative image minus that of the positive
                   one, arcsec; None: there are no negative images
     given         slit positions (arcsec) named by the user: nothing is searched then
+    apertures     full widths (arcsec) for the extraction at these, as far as there are any
     """
 
     significance: float
@@ -35,6 +50,7 @@ class Search:
     expected: float | None = None
     twin: float | None = None
     given: tuple[float, ...] = ()
+    apertures: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +61,25 @@ class Source:
     found   None if nothing stands out at this place
     sign    -1 for the image that was subtracted
     share   per order (n,): part of a native bin's light in each pixel; empty before it is modelled
-    light   per order (n,): electrons in each pixel, whatever the sign
+    light   per order (n,): electrons in each pixel, of a positive image; noise may make them negative
+    bright  per order (n,): the same, smooth and positive: what photon noise follows
     fwhm    arcsec, of the profile
-    aperture  full width (arcsec) given by the user, None: automatic
+    aperture  full width (arcsec) given by the user or asked for by an extended source, None: automatic
     """
 
     number: int
-    found: objects.Found | None
-    trace: objects.Trace
+    found: Found | None
+    trace: traces.Trace
     sign: float = 1.0
     share: Mapping[int, np.ndarray] = field(default_factory=dict)
     light: Mapping[int, np.ndarray] = field(default_factory=dict)
     fwhm: float = float("nan")
     aperture: float | None = None
+    bright: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    def brightness(self, order: int) -> np.ndarray:
+        """Electrons (n,) that photon noise follows."""
+        return self.bright[order] if order in self.bright else np.maximum(self.light[order], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,42 +108,179 @@ class Sources:
 
     def brightness(self, order: int) -> np.ndarray | float:
         """Electrons of all images (n,), all positive: what photon noise follows."""
-        parts = [s.light[order] for s in self.each if order in s.light]
+        parts = [s.brightness(order) for s in self.each if order in s.light]
         return sum(parts) if parts else 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class _Slit:
+    """Collapsed light of all orders: `cells` for continua, `boxes` for lines; per order.
+
+    twin : of difference frames, in which case both hold each object's images together.
+    """
+
+    cells: Mapping[int, Cells]
+    boxes: Mapping[int, Cells]
+    twin: float | None = None
+
+    def paired(self, twin: float) -> "_Slit":
+        """The light of both images of each object together."""
+        return _Slit(
+            {n: collapse.with_twin(c, twin) for n, c in self.cells.items()},
+            {n: collapse.with_twin(c, twin) for n, c in self.boxes.items()},
+            twin,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """An object, and the cells that its trace is to be fitted to."""
+
+    found: Found
+    cells: Mapping[int, Cells]
+
+
 def look(orders: Orders, how: Search) -> Sources:
-    """Find the objects on the collapsed slit of all orders and trace each of them."""
-    low, high = slit_range(orders)
-    margin = how.edge * (high - low)
-    cells = {
-        n: objects.collapse(
-            o.pixels,
-            o.light,
-            o.variance,
-            o.good,
-            slit_range=(low + margin, high - margin),
-            chunks=CHUNKS,
-        )
-        for n, o in orders.items()
-    }
-    slit, collapsed, error = objects.collapse_all(cells)
-    if how.given:
-        found = [objects.Found(position, how.fwhm, np.nan) for position in how.given]
-    else:
-        found = objects.find(slit, collapsed, error, significance=how.significance, fwhm=how.fwhm)
-    if not found:
-        place = 0.0 if how.expected is None else how.expected
-        nowhere = objects.Trace((1.0, 2.0), np.array([place]), {})
-        return Sources((Source(1, None, nowhere, fwhm=how.fwhm),), slit, collapsed, error)
-    each = []
-    for number, one in enumerate(found, start=1):
-        trace = objects.trace(
-            cells,
-            one,
-            degree=how.degree,
-            clip_sigma=how.clip_sigma,
-            clip_rounds=how.clip_rounds,
-        )
-        each.append(Source(number, one, trace, fwhm=one.fwhm))
+    """Find the objects on the collapsed slit of all orders and trace each of them.
+
+    With a twin, each object has a negative image beside it. Whether the slit runs with the offsets of the
+    telescope or against them is found out: of both signs of the twin the one that shows more is right.
+    """
+    plain = _collapsed(orders, how)
+    slit, collapsed, error = collapse.collapse_all(plain.cells)
+    whole = plain if how.twin is None else _right_way(plain, how, how.twin)
+    seen = _given(whole, how) if how.given else _target_first(_found(whole, how), slit, how)
+    if not seen:
+        return Sources(_nowhere(how, (slit[0], slit[-1])), slit, collapsed, error)
+    each: list[Source] = []
+    for number, one in enumerate(seen, start=1):
+        each += _images(number, one, plain, whole.twin, how)
     return Sources(tuple(each), slit, collapsed, error)
+
+
+def _collapsed(orders: Orders, how: Search) -> _Slit:
+    low, high = slit_range(orders)
+    margin = min(how.edge, _END) * (high - low)
+    ends = (low + margin, high - margin)
+    cells, boxes = {}, {}
+    for n, o in orders.items():
+        light = (o.pixels, o.light, o.variance, o.good)
+        cells[n] = collapse.collapse(*light, slit_range=ends, chunks=CHUNKS)
+        boxes[n] = collapse.line_boxes(*light, slit_range=ends)
+    return _Slit(cells, boxes)
+
+
+def _found(whole: _Slit, how: Search) -> list[_Seen]:
+    """Objects of continuum or lines, the brightest first."""
+    found = objects.find_all(whole.cells, significance=how.significance, fwhm=how.fwhm)
+    slit = next(iter(whole.cells.values())).slit
+    zone = (how.edge - _END) * float(np.ptp(slit))
+    kept = [
+        f
+        for f in found
+        if min(f.position - slit[0], slit[-1] - f.position) > zone
+        or f.significance > _AT_END * how.significance
+    ]
+    seen = [_Seen(f, whole.cells) for f in kept]
+    for one, lines in objects.find_lines(whole.boxes, fwhm=how.fwhm):
+        if objects.is_new(one, [s.found for s in seen], how.fwhm):
+            seen.append(_Seen(one, lines))
+    return seen
+
+
+def _right_way(plain: _Slit, how: Search, twin: float) -> _Slit:
+    """Images paired with the sign of `twin` that shows the more significant object."""
+    ways = [plain.paired(twin), plain.paired(-twin)]
+    strength = [_strongest(way, how) for way in ways]
+    turned = strength[1] > max(strength[0], how.significance)
+    log.debug(
+        "negative images at %+.2f arcsec: %.1f sigma, at %+.2f arcsec: %.1f sigma",
+        twin,
+        strength[0],
+        -twin,
+        strength[1],
+    )
+    return ways[1] if turned else ways[0]
+
+
+def _strongest(way: _Slit, how: Search) -> float:
+    """Significance of the strongest object, of those given if there are any."""
+    profile = collapse.collapse_all(way.cells)
+    if how.given:
+        return max(objects.significance_at(*profile, place, how.fwhm) for place in how.given)
+    seen = _found(way, how)
+    return max((s.found.significance for s in seen), default=0.0)
+
+
+def _given(whole: _Slit, how: Search) -> list[_Seen]:
+    """Objects where the user says they are, as wide as the seeing unless their light says more."""
+    profile = collapse.collapse_all(whole.cells)
+    seen = []
+    for place in how.given:
+        strength = objects.significance_at(*profile, place, how.fwhm)
+        seen.append(_Seen(Found(place, how.fwhm, strength), whole.cells))
+    return seen
+
+
+def _target_first(seen: list[_Seen], slit: np.ndarray, how: Search) -> list[_Seen]:
+    """The target before the others: the brightest, or that which stands where it is expected.
+
+    An object whose positive image lies beyond the slit cannot be the target.
+    """
+    inside = [s for s in seen if slit[0] <= s.found.position <= slit[-1]]
+    if not inside:
+        return []
+    target = inside[0]
+    if how.expected is not None:
+        nearest = min(inside, key=lambda s: abs(s.found.position - float(how.expected or 0.0)))
+        if abs(nearest.found.position - how.expected) < _NEAR:
+            target = nearest
+    return [target, *(s for s in seen if s is not target)]
+
+
+def _images(number: int, one: _Seen, plain: _Slit, twin: float | None, how: Search) -> list[Source]:
+    """The image of an object, in difference frames also the negative one, if on the slit."""
+    found = one.found
+    slit = next(iter(plain.cells.values())).slit
+    path = _trace(one, how)
+    aperture = _aperture(number, found, how)
+    positive = Source(number, found, path, fwhm=found.fwhm, aperture=aperture)
+    images = [positive] if slit[0] <= found.position <= slit[-1] else []
+    if twin is not None and slit[0] <= found.position + twin <= slit[-1]:
+        negated = {n: replace(c, value=-c.value) for n, c in plain.cells.items()}
+        bright = found.significance > how.significance and not found.lines
+        there = replace(found, position=found.position + twin)
+        path = traces.moved(path, negated, found, twin) if bright else traces.shifted(path, twin)
+        images.append(Source(number, there, path, -1.0, fwhm=found.fwhm, aperture=aperture))
+    return images
+
+
+def _trace(one: _Seen, how: Search) -> traces.Trace:
+    """The trace of an object, straight if it is too faint to show any."""
+    found = one.found
+    if found.significance < how.significance:
+        return traces.straight(found.position)
+    return traces.trace(
+        one.cells,
+        found,
+        degree=how.degree,
+        clip_sigma=how.clip_sigma,
+        clip_rounds=how.clip_rounds,
+    )
+
+
+def _aperture(number: int, found: Found, how: Search) -> float | None:
+    """The aperture given, or one that holds an extended object; None: that of the settings."""
+    if how.given:
+        return how.apertures[number - 1] if number <= len(how.apertures) else None
+    return _APERTURE * found.fwhm if found.fwhm > _EXTENDED * how.fwhm else None
+
+
+def _nowhere(how: Search, ends: tuple[float, float]) -> tuple[Source, ...]:
+    """Where the target should be, for upper limits."""
+    place = 0.0 if how.expected is None else how.expected
+    images = [Source(1, None, traces.straight(place), fwhm=how.fwhm)]
+    if how.twin is not None and ends[0] <= place + how.twin <= ends[1]:
+        there = traces.straight(place + how.twin)
+        images.append(Source(1, None, there, -1.0, fwhm=how.fwhm))
+    return tuple(images)

@@ -1,0 +1,197 @@
+"""Model every image on the slit: its spatial profile, and its spectrum together with the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from soxspipe.recipes.slit_orders import Orders, OrderState
+from soxspipe.recipes.slit_sources import Source, Sources
+from soxspipe.science.extraction import optimal, profile, profile_fit, spectra
+
+#: Rounds of profiles and spectra: of one image, of several.
+_ROUNDS, _ROUNDS_OF_MANY = 2, 3
+#: Prior widths of ln FWHM: of what is faint and should be as wide as the seeing; of what shows its width.
+_SEEING, _SHOWN = 0.2, 0.5
+#: From this signal over noise on, of all bins together, an image has a profile of its own.
+_OWN_PROFILE = 400.0
+#: An image this much wider than the brightest, in sigma and as a share, is no point source.
+_WIDER, _WIDER_SHARE = 4.0, 0.05
+#: Limits (sigma) at which pixels do not count: mismatch of the profile allowed for.
+_OUTLIER, _MISMATCH = 6.0, 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """Per order (n,): part of a bin's light in each pixel, and that less what the sky holds; arcsec."""
+
+    share: Mapping[int, np.ndarray]
+    seen: Mapping[int, np.ndarray]
+    fwhm: float
+
+
+def model_sources(orders: Orders, sources: Sources, *, degree: int) -> Sources:
+    """Profile and spectrum of every image on the slit.
+
+    Spectra of all images are solved for together, bin by bin. The brightest image gives the profile of
+    all that are no wider and too faint to tell their own. What was not found has the profile of the
+    seeing and no light.
+    """
+    each = sources.each
+    shapes = [_seeing(orders, s) for s in each]
+    if sources.is_found:
+        for _ in range(_ROUNDS if len(each) == 1 else _ROUNDS_OF_MANY):
+            shapes = _profiles(orders, each, shapes, degree)
+    light, bright = _light(orders, each, shapes)
+    modelled = tuple(
+        replace(s, share=shape.share, light=light[k], bright=bright[k], fwhm=shape.fwhm)
+        for k, (s, shape) in enumerate(zip(each, shapes, strict=True))
+    )
+    return replace(sources, each=modelled)
+
+
+def distances(orders: Orders, source: Source) -> dict[int, np.ndarray]:
+    """Distance of every pixel from the trace, arcsec, per order (n,)."""
+    return {n: o.pixels.slit - source.trace.at(o.pixels.wavelength, n) for n, o in orders.items()}
+
+
+def _seeing(orders: Orders, source: Source) -> _Shape:
+    """A Moffat as wide as the source was found, or is expected."""
+    none = np.zeros((profile.DEGREE + 1, 1))
+    middle = float(np.median(np.concatenate([o.pixels.grid for o in orders.values()])))
+    plain = profile.Profile(
+        source.fwhm, profile_fit.BETA, middle, np.array([-1.0, 1.0]), none, (0.0, 1.0)
+    )
+    return _shape(orders, source, dict.fromkeys(orders, plain))
+
+
+def _shape(orders: Orders, source: Source, profiles: Mapping[int, profile.Profile]) -> _Shape:
+    share, seen = {}, {}
+    for n, distance in distances(orders, source).items():
+        pixels = orders[n].pixels
+        both = profile.slit_shares(profiles[n], distance, pixels.slit, pixels.wavelength)
+        share[n], seen[n] = (part * pixels.area for part in both)
+    width = float(np.median([p.fwhm for p in profiles.values()]))
+    return _Shape(share, seen, width)
+
+
+def _signed(
+    order: OrderState, each: tuple[Source, ...], shapes: list[_Shape], n: int
+) -> np.ndarray:
+    """(k, n) what one unit of flux of each image puts into the pixels."""
+    return np.array([s.sign * shape.seen[n] for s, shape in zip(each, shapes, strict=True)])
+
+
+def _profiles(
+    orders: Orders, each: tuple[Source, ...], shapes: list[_Shape], degree: int
+) -> list[_Shape]:
+    """New profiles, from the light that the present ones leave to each image."""
+    data: list[dict[int, profile.Light]] = [{} for _ in each]
+    power = np.zeros(len(each))
+    places = [distances(orders, s) for s in each]
+    for n, order in orders.items():
+        unit = _signed(order, each, shapes, n)
+        pixels = order.pixels
+        flux = spectra.adaptive(pixels, order.light, order.variance, order.good, unit)
+        light = flux[:, pixels.nearest] * unit
+        total = light.sum(axis=0)
+        noise = np.maximum(order.variance, np.abs(light).sum(axis=0))
+        clean = order.good & ~optimal.outliers(
+            order.light, noise, total, sigma=_OUTLIER, mismatch=_MISMATCH
+        )
+        for k, source in enumerate(each):
+            scale = flux[k][pixels.nearest] * pixels.area
+            rest = source.sign * (order.light - total + light[k])
+            data[k][n] = profile.Light(places[k][n], pixels.wavelength, rest, noise, scale, clean)
+            power[k] += float((light[k] ** 2 / noise)[order.good].sum())
+    return _from_light(orders, each, shapes, data, np.sqrt(power), degree)
+
+
+def _from_light(
+    orders: Orders,
+    each: tuple[Source, ...],
+    shapes: list[_Shape],
+    data: list[dict[int, profile.Light]],
+    power: np.ndarray,
+    degree: int,
+) -> list[_Shape]:
+    """Profiles of their own for images that tell one, that of the brightest for the others.
+
+    power : signal over noise of each image, all bins together.
+    """
+    found = [k for k, s in enumerate(each) if s.found is not None]
+    first = max(found, key=lambda k: power[k])
+    template = profile_fit.fit(
+        data[first], fwhm=each[first].fwhm, degree=degree, prior=_prior(each[first])
+    )
+    reference = next(iter(template.values())).reference
+    usual = float(np.median([p.fwhm for p in template.values()]))
+    result = []
+    for k, source in enumerate(each):
+        if k == first or source.found is None:
+            profiles = template
+        elif power[k] > _OWN_PROFILE or _is_wider(data[k], source, usual, reference):
+            profiles = profile_fit.fit(
+                data[k], fwhm=source.fwhm, degree=degree, prior=_prior(source)
+            )
+        else:
+            profiles = template
+        result.append(shapes[k] if source.found is None else _shape(orders, source, profiles))
+    return result
+
+
+def _prior(source: Source) -> float:
+    """How well the width of a source is known beforehand: its logarithm."""
+    shown = source.found is not None and source.found.significance > 50.0
+    return _SHOWN if shown else _SEEING
+
+
+def _is_wider(
+    light: Mapping[int, profile.Light], source: Source, usual: float, reference: float
+) -> bool:
+    """Whether the light of a source asks for another width than the `usual` one, arcsec."""
+    own = profile_fit.fit_width(light, fwhm=usual, reference=reference, prior=_SHOWN)
+    off = np.log(own.fwhm / usual)
+    return bool(off > max(_WIDER * own.error, _WIDER_SHARE) and own.amplitude > 0.1)
+
+
+def _light(
+    orders: Orders, each: tuple[Source, ...], shapes: list[_Shape]
+) -> tuple[list[dict[int, np.ndarray]], list[dict[int, np.ndarray]]]:
+    """Electrons of every image in every pixel: as they are, and smooth and positive for the noise."""
+    light: list[dict[int, np.ndarray]] = [{} for _ in each]
+    bright: list[dict[int, np.ndarray]] = [{} for _ in each]
+    for n, order in orders.items():
+        flux, smooth = _spectra(order, _signed(order, each, shapes, n))
+        bins = order.pixels.nearest
+        for k, (source, shape) in enumerate(zip(each, shapes, strict=True)):
+            there = source.found is not None
+            light[k][n] = (flux[k] if there else np.zeros(len(flux[k])))[bins] * shape.share[n]
+            level = np.maximum(smooth[k], 0.0) if there else np.zeros(len(flux[k]))
+            bright[k][n] = level[bins] * shape.share[n]
+    return light, bright
+
+
+def _spectra(order: OrderState, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flux per native bin of each image (k, m), cosmic rays left out, and the same smoothed."""
+    pixels, data, variance = order.pixels, order.light, order.variance
+    first = spectra.adaptive(pixels, data, variance, order.good, unit)
+    light = first[:, pixels.nearest] * unit
+    middle = np.array(
+        [
+            spectra.robust(
+                pixels,
+                np.sign(u.sum()) * (data - light.sum(axis=0) + own),
+                variance,
+                order.good,
+                np.abs(u),
+            )
+            for u, own in zip(unit, light, strict=True)
+        ]
+    )
+    model = (middle[:, pixels.nearest] * unit).sum(axis=0)
+    noise = variance + np.abs(model)
+    good = order.good & ~optimal.outliers(data, noise, model, sigma=_OUTLIER, mismatch=_MISMATCH)
+    flux, error = spectra.joint(pixels, data, variance, good, unit)
+    flux = np.where(np.isfinite(error), flux, first)
+    return flux, spectra.adaptive(pixels, data, variance, good, unit, significance=10.0)

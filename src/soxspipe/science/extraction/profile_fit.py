@@ -1,0 +1,227 @@
+"""Fit the spatial profile of an object to the pixels of all orders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from soxspipe.datamodel.geometry import unit
+from soxspipe.maths import bspline
+from soxspipe.science.extraction.profile import DEGREE, Light, Profile, moffat
+
+#: Of a star of Moffat 3 seen through a slit that is neither wide nor narrow.
+BETA = 2.8
+#: Prior widths: of ln (beta - 1); of ln FWHM of an order against that of the arm.
+_SHAPE, _OWN_WIDTH = 0.5, 0.05
+#: Prior width of the share of the light, per arcsec, that the sky holds.
+_MISSING = 0.02
+#: How far the correction may go, as a share of the Moffat.
+_CORRECTION = 0.12
+#: Cells in which the Moffat is fitted, arcsec; how far they reach.
+_CELL, _REACH = 0.15, 14.0
+#: Share of the profile by which a Moffat may be off, and a fitted profile.
+_MISMATCH, _MODEL = 0.02, 0.01
+
+
+@dataclass(frozen=True)
+class Width:
+    """A Moffat: fwhm (arcsec at the reference) and beta; error of ln fwhm; amplitude over the flux that
+    was assumed; share of the light per arcsec that the sky holds.
+    """
+
+    fwhm: float
+    beta: float
+    error: float
+    amplitude: float
+    missing: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Binned:
+    """Mean profile (per arcsec) and its error in cells of scaled distance, those that hold light."""
+
+    distance: np.ndarray
+    value: np.ndarray
+    error: np.ndarray
+
+
+def _binned(parts: list[Light], reference: float) -> _Binned:
+    n = 2 * round(_REACH / _CELL) + 1
+    place, top, bottom = np.zeros(n), np.zeros(n), np.zeros(n)
+    for part in parts:
+        stretch = (part.wavelength / reference) ** 0.2
+        scaled = part.distance * stretch
+        use = part.good & (np.abs(scaled) < _REACH)
+        at = np.rint((scaled[use] + _REACH) / _CELL).astype("i8")
+        signal = (part.scale * stretch)[use]
+        weight = signal**2 / part.variance[use]
+        top += np.bincount(at, signal / part.variance[use] * part.data[use], n)
+        place += np.bincount(at, weight * scaled[use], n)
+        bottom += np.bincount(at, weight, n)
+    seen = bottom > 1e-12 * max(float(bottom.max()), 1e-300)
+    safe = bottom[seen]
+    return _Binned(place[seen] / safe, top[seen] / safe, 1.0 / np.sqrt(safe))
+
+
+def fit_width(
+    light: Mapping[int, Light],
+    *,
+    fwhm: float,
+    reference: float,
+    prior: float = 0.5,
+    beta: float = BETA,
+    beta_prior: float = _SHAPE,
+) -> Width:
+    """One Moffat for all the light, with what the sky holds of it.
+
+    fwhm, prior : expected, arcsec, and how well that is known (of its logarithm).
+    """
+    cells = _binned(list(light.values()), reference)
+    if len(cells.value) < 6:
+        return Width(fwhm, beta, prior, 1.0, 0.0)
+    expected = np.array([np.log(fwhm), np.log(beta - 1.0), 0.0])
+    width = np.array([prior, beta_prior, _MISSING])
+    scale = np.full(len(cells.value), float(cells.value.max(initial=0.0)))
+    solution = np.array([1.0, *expected])
+    error = prior
+    for _ in range(2):  # the allowed mismatch follows the first fit, not the noisy light
+        total = np.hypot(cells.error, _MISMATCH * np.maximum(scale, 0.0))
+
+        def residual(p: np.ndarray, total: np.ndarray = total) -> np.ndarray:
+            shape = moffat(cells.distance, float(np.exp(p[1])), 1.0 + float(np.exp(p[2])))
+            model = p[0] * (shape - p[3])
+            return np.concatenate([(cells.value - model) / total, (p[1:] - expected) / width])
+
+        fit = least_squares(
+            residual, solution, method="trf", max_nfev=100, bounds=_bounds(expected, prior)
+        )
+        solution = fit.x
+        error = float(np.sqrt(np.linalg.pinv(fit.jac.T @ fit.jac)[1, 1]))
+        shape = moffat(cells.distance, float(np.exp(solution[1])), 1.0 + float(np.exp(solution[2])))
+        scale = solution[0] * shape
+    return Width(
+        float(np.exp(solution[1])),
+        1.0 + float(np.exp(solution[2])),
+        error,
+        float(solution[0]),
+        float(solution[3]),
+    )
+
+
+def _bounds(expected: np.ndarray, prior: float) -> tuple[list[float], list[float]]:
+    """Limits of amplitude, ln FWHM, ln (beta - 1) and what is missing."""
+    reach = 4.0 * prior
+    low = [0.02, expected[0] - reach, np.log(0.7), -0.1]
+    return low, [50.0, expected[0] + reach, np.log(30.0), 0.1]
+
+
+def _knots(fwhm: float, low: float, high: float) -> np.ndarray:
+    """Breaks of the correction: dense in the core, wide in the wings, from `low` to `high` arcsec."""
+    core = np.arange(-2.0, 2.01, 0.4) * fwhm
+    wings = np.array([-5.0, -3.5, -2.7, 2.7, 3.5, 5.0]) * fwhm
+    inner = np.sort(np.concatenate([core, wings]))
+    inner = inner[(inner > low + 0.3 * fwhm) & (inner < high - 0.3 * fwhm)]
+    return np.concatenate([[low], inner, [high]])
+
+
+def _prior(breaks: np.ndarray, fwhm: float, beta: float) -> np.ndarray:
+    """Prior widths (m,) of the correction: a share of the Moffat where each B-spline stands.
+
+    A correction free in the wings would take up errors of the sky, and with them the normalisation.
+    """
+    knots = bspline.full_knots(breaks, DEGREE)
+    m = len(breaks) + DEGREE - 1
+    place = np.array([knots[k + 1 : k + 1 + DEGREE].mean() for k in range(m)])
+    local = moffat(place, fwhm, beta)
+    return np.asarray(_CORRECTION * local + 1e-7 * local.max())
+
+
+def _solve(
+    part: Light, base: Profile, prior: np.ndarray, degree: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrix and vector for a departure from `base`, prior widths (m, degree + 1) included, and,
+    last, for the share that the sky holds.
+    """
+    use = part.good
+    distance, wavelength = part.distance[use], part.wavelength[use]
+    stretch = (wavelength / base.reference) ** 0.2
+    basis = bspline.basis_matrix(distance * stretch, base.breaks, degree=DEGREE)
+    series = np.polynomial.chebyshev.chebvander(
+        np.clip(unit(wavelength, base.domain), -1, 1), degree
+    )
+    scale = part.scale[use] * stretch
+    model = part.scale[use] * base.at(distance, wavelength)
+    residual = part.data[use] - model + part.scale[use] * base.missing
+    # a share of the model's own error keeps bright stars from dictating more than the model can be
+    weight = 1.0 / (part.variance[use] + (_MODEL * model) ** 2)
+    columns = basis.shape[1] * series.shape[1]  # spelled out: there may be no usable pixel
+    matrix = np.empty((len(scale), columns + 1))
+    matrix[:, :-1] = (basis[:, :, None] * series[:, None, :]).reshape(len(scale), columns)
+    matrix[:, :-1] *= scale[:, None]
+    matrix[:, -1] = -part.scale[use]
+    normal = (matrix * weight[:, None]).T @ matrix
+    vector = (matrix * weight[:, None]).T @ residual
+    widths = np.append(prior.ravel(), _MISSING)
+    return normal + np.diag(1.0 / widths**2), vector
+
+
+def fit(
+    light: Mapping[int, Light], *, fwhm: float, degree: int, prior: float = 0.5
+) -> dict[int, Profile]:
+    """Profiles of all orders.
+
+    Parameters
+    ----------
+    light : per order. fwhm, prior : first guess, arcsec, and how well it is known (of its logarithm).
+    degree : highest degree along the order of its own departure from the common shape.
+    """
+    reference = float(np.median(np.concatenate([p.wavelength for p in light.values()])))
+    whole = fit_width(light, fwhm=fwhm, reference=reference, prior=prior)
+    low = 1.05 * float(min(p.distance.min() for p in light.values()))
+    high = 1.05 * float(max(p.distance.max() for p in light.values()))
+    breaks = _knots(whole.fwhm, low, high)
+    allowed = _prior(breaks, whole.fwhm, whole.beta)[:, None]
+    parts, bases = _moffats(light, whole, breaks, reference)
+    systems = [_solve(parts[n], bases[n], allowed, 0) for n in light]
+    extra = len(systems) - 1
+    widths = np.append(allowed.ravel(), _MISSING)
+    normal = sum(s[0] for s in systems) - extra * np.diag(1.0 / widths**2)
+    shape = np.linalg.solve(normal, sum(s[1] for s in systems))[:-1, None]
+    return {n: _own(parts[n], replace(bases[n], correction=shape), allowed, degree) for n in light}
+
+
+def _moffats(
+    light: Mapping[int, Light], whole: Width, breaks: np.ndarray, reference: float
+) -> tuple[dict[int, Light], dict[int, Profile]]:
+    """Each order's own Moffat, and its light with the flux that goes with it."""
+    parts, bases = {}, {}
+    none = np.zeros((len(breaks) + DEGREE - 1, 1))
+    for n, part in light.items():
+        own = fit_width(
+            {n: part},
+            fwhm=whole.fwhm,
+            reference=reference,
+            prior=_OWN_WIDTH,
+            beta=whole.beta,
+            beta_prior=0.02,
+        )
+        domain = (float(part.wavelength.min()), float(part.wavelength.max()))
+        bases[n] = Profile(own.fwhm, own.beta, reference, breaks, none, domain, own.missing)
+        parts[n] = replace(part, scale=part.scale * own.amplitude)
+    return parts, bases
+
+
+def _own(part: Light, base: Profile, prior: np.ndarray, degree: int) -> Profile:
+    """The profile of an order: its departure from `base`."""
+    m = len(prior)
+    own_prior = 0.5 * prior / 2.0 ** np.arange(degree + 1)
+    normal, vector = _solve(part, base, own_prior, degree)
+    solution = np.linalg.solve(normal, vector)
+    correction = solution[:-1].reshape(m, degree + 1)
+    correction[:, 0] += base.correction[:, 0]
+    changed = replace(base, correction=correction)
+    # `at` brings the integral back to 1: what the sky holds is a share of the same light
+    area = 1.0 + float(bspline.integrals(base.breaks, degree=DEGREE) @ correction[:, 0])
+    missing = (base.missing + float(solution[-1])) / max(area, 0.2)
+    return replace(changed, missing=missing)
