@@ -14,8 +14,9 @@ from soxspipe.science.extraction.profile import DEGREE, Light, Profile, moffat
 BETA = 2.8
 #: Prior widths: of ln (beta - 1); of ln FWHM of an order against that of the arm.
 _SHAPE, _OWN_WIDTH = 0.5, 0.05
-#: Prior width of the share of the light, per arcsec, that the sky holds.
-_MISSING = 0.02
+#: Prior width of the share of the light, per arcsec, that the sky holds; of an order's own against that
+#: of the arm, absolute and relative: the same rows were sky in all orders.
+_MISSING, _OWN_MISSING, _OWN_MISSING_SHARE = 0.02, 5e-5, 0.1
 #: How far the correction may go, as a share of the Moffat.
 _CORRECTION = 0.12
 #: Cells in which the Moffat is fitted, arcsec; how far they reach.
@@ -72,16 +73,18 @@ def fit_width(
     prior: float = 0.5,
     beta: float = BETA,
     beta_prior: float = _SHAPE,
+    missing: tuple[float, float] = (0.0, _MISSING),
 ) -> Width:
     """One Moffat for all the light, with what the sky holds of it.
 
-    fwhm, prior : expected, arcsec, and how well that is known (of its logarithm).
+    fwhm, prior : expected, arcsec, and how well that is known (of its logarithm). missing : the share,
+    per arcsec, that the sky is expected to hold, and how well that is known.
     """
     cells = _binned(list(light.values()), reference)
     if len(cells.value) < 6:
         return Width(fwhm, beta, prior, 1.0, 0.0)
-    expected = np.array([np.log(fwhm), np.log(beta - 1.0), 0.0])
-    width = np.array([prior, beta_prior, _MISSING])
+    expected = np.array([np.log(fwhm), np.log(beta - 1.0), missing[0]])
+    width = np.array([prior, beta_prior, missing[1]])
     scale = np.full(len(cells.value), float(cells.value.max(initial=0.0)))
     solution = np.array([1.0, *expected])
     error = prior
@@ -138,10 +141,10 @@ def _prior(breaks: np.ndarray, fwhm: float, beta: float) -> np.ndarray:
 
 
 def _solve(
-    part: Light, base: Profile, prior: np.ndarray, degree: int
+    part: Light, base: Profile, prior: np.ndarray, degree: int, missing: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal matrix and vector for a departure from `base`, prior widths (m, degree + 1) included, and,
-    last, for the share that the sky holds.
+    last, for the share that the sky holds, prior width `missing`.
     """
     use = part.good
     distance, wavelength = part.distance[use], part.wavelength[use]
@@ -162,7 +165,7 @@ def _solve(
     matrix[:, -1] = -part.scale[use]
     normal = (matrix * weight[:, None]).T @ matrix
     vector = (matrix * weight[:, None]).T @ residual
-    widths = np.append(prior.ravel(), _MISSING)
+    widths = np.append(prior.ravel(), missing)
     return normal + np.diag(1.0 / widths**2), vector
 
 
@@ -183,12 +186,21 @@ def fit(
     breaks = _knots(whole.fwhm, low, high)
     allowed = _prior(breaks, whole.fwhm, whole.beta)[:, None]
     parts, bases = _moffats(light, whole, breaks, reference)
-    systems = [_solve(parts[n], bases[n], allowed, 0) for n in light]
+    systems = [_solve(parts[n], bases[n], allowed, 0, _own_missing(whole)) for n in light]
     extra = len(systems) - 1
-    widths = np.append(allowed.ravel(), _MISSING)
+    widths = np.append(allowed.ravel(), _own_missing(whole))
     normal = sum(s[0] for s in systems) - extra * np.diag(1.0 / widths**2)
     shape = np.linalg.solve(normal, sum(s[1] for s in systems))[:-1, None]
-    return {n: _own(parts[n], replace(bases[n], correction=shape), allowed, degree) for n in light}
+    missing = _own_missing(whole)
+    return {
+        n: _own(parts[n], replace(bases[n], correction=shape), allowed, degree, missing)
+        for n in light
+    }
+
+
+def _own_missing(whole: Width) -> float:
+    """How much what the sky holds of an order may differ from what it holds of all."""
+    return _OWN_MISSING + _OWN_MISSING_SHARE * abs(whole.missing)
 
 
 def _moffats(
@@ -205,6 +217,7 @@ def _moffats(
             prior=_OWN_WIDTH,
             beta=whole.beta,
             beta_prior=0.02,
+            missing=(whole.missing, _own_missing(whole)),
         )
         domain = (float(part.wavelength.min()), float(part.wavelength.max()))
         bases[n] = Profile(own.fwhm, own.beta, reference, breaks, none, domain, own.missing)
@@ -212,16 +225,17 @@ def _moffats(
     return parts, bases
 
 
-def _own(part: Light, base: Profile, prior: np.ndarray, degree: int) -> Profile:
+def _own(
+    part: Light, base: Profile, prior: np.ndarray, degree: int, missing: float
+) -> Profile:
     """The profile of an order: its departure from `base`."""
     m = len(prior)
     own_prior = 0.5 * prior / 2.0 ** np.arange(degree + 1)
-    normal, vector = _solve(part, base, own_prior, degree)
+    normal, vector = _solve(part, base, own_prior, degree, missing)
     solution = np.linalg.solve(normal, vector)
     correction = solution[:-1].reshape(m, degree + 1)
     correction[:, 0] += base.correction[:, 0]
     changed = replace(base, correction=correction)
     # `at` brings the integral back to 1: what the sky holds is a share of the same light
     area = 1.0 + float(bspline.integrals(base.breaks, degree=DEGREE) @ correction[:, 0])
-    missing = (base.missing + float(solution[-1])) / max(area, 0.2)
-    return replace(changed, missing=missing)
+    return replace(changed, missing=(base.missing + float(solution[-1])) / max(area, 0.2))
