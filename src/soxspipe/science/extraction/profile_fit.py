@@ -21,6 +21,8 @@ _MISSING, _OWN_MISSING, _OWN_MISSING_SHARE = 0.02, 5e-5, 0.1
 _CORRECTION = 0.12
 #: Cells in which the Moffat is fitted, arcsec; how far they reach.
 _CELL, _REACH = 0.15, 14.0
+#: Cells of the correction's fit: arcsec, and number along an order.
+_FINE, _ALONG = 0.08, 24
 #: Share of the profile by which a Moffat may be off, and a fitted profile.
 _MISMATCH, _MODEL = 0.02, 0.01
 
@@ -146,27 +148,58 @@ def _solve(
     """Normal matrix and vector for a departure from `base`, prior widths (m, degree + 1) included, and,
     last, for the share that the sky holds, prior width `missing`.
     """
-    use = part.good
-    distance, wavelength = part.distance[use], part.wavelength[use]
-    stretch = (wavelength / base.reference) ** 0.2
-    basis = bspline.basis_matrix(distance * stretch, base.breaks, degree=DEGREE)
+    cells = _residual(part, base)
+    stretch = (cells.wavelength / base.reference) ** 0.2
+    basis = bspline.basis_matrix(cells.distance * stretch, base.breaks, degree=DEGREE)
     series = np.polynomial.chebyshev.chebvander(
-        np.clip(unit(wavelength, base.domain), -1, 1), degree
+        np.clip(unit(cells.wavelength, base.domain), -1, 1), degree
     )
-    scale = part.scale[use] * stretch
-    model = part.scale[use] * base.at(distance, wavelength)
-    residual = part.data[use] - model + part.scale[use] * base.missing
-    # a share of the model's own error keeps bright stars from dictating more than the model can be
-    weight = 1.0 / (part.variance[use] + (_MODEL * model) ** 2)
     columns = basis.shape[1] * series.shape[1]  # spelled out: there may be no usable pixel
-    matrix = np.empty((len(scale), columns + 1))
-    matrix[:, :-1] = (basis[:, :, None] * series[:, None, :]).reshape(len(scale), columns)
-    matrix[:, :-1] *= scale[:, None]
-    matrix[:, -1] = -part.scale[use]
-    normal = (matrix * weight[:, None]).T @ matrix
-    vector = (matrix * weight[:, None]).T @ residual
+    matrix = np.empty((len(stretch), columns + 1))
+    matrix[:, :-1] = (basis[:, :, None] * series[:, None, :]).reshape(len(stretch), columns)
+    matrix[:, :-1] *= stretch[:, None]
+    matrix[:, -1] = -1.0
+    normal = (matrix * cells.weight[:, None]).T @ matrix
+    vector = (matrix * cells.weight[:, None]).T @ cells.value
     widths = np.append(prior.ravel(), missing)
     return normal + np.diag(1.0 / widths**2), vector
+
+
+@dataclass(frozen=True, eq=False)
+class _Residual:
+    """Light over flux less a profile, in cells: mean distance, wavelength, value, inverse variance."""
+
+    distance: np.ndarray
+    wavelength: np.ndarray
+    value: np.ndarray
+    weight: np.ndarray
+
+
+def _residual(part: Light, base: Profile) -> _Residual:
+    """What a profile leaves, in cells much smaller than what the correction resolves."""
+    use = part.good
+    distance, wavelength, scale = part.distance[use], part.wavelength[use], part.scale[use]
+    model = scale * base.at(distance, wavelength)
+    residual = part.data[use] - model + scale * base.missing
+    # a share of the model's own error keeps bright stars from dictating more than the model can be
+    inverse = 1.0 / (part.variance[use] + (_MODEL * model) ** 2)
+    column = np.clip((unit(wavelength, base.domain) + 1.0) * 0.5 * _ALONG, 0, _ALONG - 1)
+    row = np.floor(distance / _FINE).astype("i8")
+    row -= row.min(initial=0)
+    cell = row * _ALONG + column.astype("i8")
+    weight = scale**2 * inverse
+    total = np.bincount(cell, weight)
+    seen = total > 0
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(cell, values)[seen] / total[seen]
+
+    return _Residual(
+        mean(weight * distance),
+        mean(weight * wavelength),
+        mean(scale * inverse * residual),
+        total[seen],
+    )
 
 
 def fit(
@@ -225,9 +258,7 @@ def _moffats(
     return parts, bases
 
 
-def _own(
-    part: Light, base: Profile, prior: np.ndarray, degree: int, missing: float
-) -> Profile:
+def _own(part: Light, base: Profile, prior: np.ndarray, degree: int, missing: float) -> Profile:
     """The profile of an order: its departure from `base`."""
     m = len(prior)
     own_prior = 0.5 * prior / 2.0 ** np.arange(degree + 1)
