@@ -92,11 +92,12 @@ def _profiles(
     for n, order in orders.items():
         unit = _signed(order, each, shapes, n)
         pixels = order.pixels
-        flux = spectra.adaptive(pixels, order.light, order.variance, order.good, unit)
+        good = _clean(order, unit)
+        flux = spectra.adaptive(pixels, order.light, order.variance, good, unit)
         light = flux[:, pixels.nearest] * unit
         total = light.sum(axis=0)
         noise = np.maximum(order.variance, np.abs(light).sum(axis=0))
-        clean = order.good & ~optimal.outliers(
+        clean = good & ~optimal.outliers(
             order.light, noise, total, sigma=_OUTLIER, mismatch=_MISMATCH
         )
         for k, source in enumerate(each):
@@ -172,26 +173,30 @@ def _light(
     return light, bright
 
 
-def _spectra(order: OrderState, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flux per native bin of each image (k, m), cosmic rays left out, and the same smoothed."""
+def _clean(order: OrderState, unit: np.ndarray) -> np.ndarray:
+    """(n,) bool: usable pixels that no cosmic ray hit, as far as the other pixels of their bin tell.
+
+    What a cosmic ray puts into a bin must not pass for an emission line: all pixels of a line agree.
+    """
     pixels, data, variance = order.pixels, order.light, order.variance
-    first = spectra.adaptive(pixels, data, variance, order.good, unit)
-    light = first[:, pixels.nearest] * unit
+    smooth, _ = spectra.joint(pixels, data, variance, order.good, unit, window=5)
+    light = smooth[:, pixels.nearest] * unit
+    rest = data - light.sum(axis=0)
     middle = np.array(
         [
-            spectra.robust(
-                pixels,
-                np.sign(u.sum()) * (data - light.sum(axis=0) + own),
-                variance,
-                order.good,
-                np.abs(u),
-            )
+            spectra.robust(pixels, np.sign(u.sum()) * (rest + own), variance, order.good, np.abs(u))
             for u, own in zip(unit, light, strict=True)
         ]
     )
     model = (middle[:, pixels.nearest] * unit).sum(axis=0)
     noise = variance + np.abs(model)
-    good = order.good & ~optimal.outliers(data, noise, model, sigma=_OUTLIER, mismatch=_MISMATCH)
-    flux, error = spectra.joint(pixels, data, variance, good, unit)
-    flux = np.where(np.isfinite(error), flux, first)
-    return flux, spectra.adaptive(pixels, data, variance, good, unit, significance=10.0)
+    off = optimal.outliers(data, noise, model, sigma=_OUTLIER, mismatch=_MISMATCH)
+    return np.asarray(order.good & ~off)
+
+
+def _spectra(order: OrderState, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flux per native bin of each image (k, m), cosmic rays left out, and the same smoothed."""
+    part = (order.pixels, order.light, order.variance, _clean(order, unit), unit)
+    smooth = spectra.adaptive(*part, significance=10.0)
+    flux, error = spectra.joint(*part)
+    return np.where(np.isfinite(error), flux, smooth), smooth

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from soxspipe.recipes.slit_orders import Orders, slit_range
+from soxspipe.recipes.slit_orders import Orders, OrderState, slit_range
 from soxspipe.science.extraction import collapse, objects
 from soxspipe.science.extraction import trace as traces
 from soxspipe.science.extraction.collapse import Cells
@@ -22,8 +22,10 @@ _END = 0.025
 _AT_END = 2.0
 #: An object further from where the target is expected than this, arcsec, is not it.
 _NEAR = 2.0
+#: The sky may be off by this share of itself, and of its change from one native bin to the next.
+_SKY_LEVEL, _SKY_SLOPE = 0.02, 0.15
 #: A source this much wider than the seeing is extended; its aperture in units of its FWHM.
-_EXTENDED, _APERTURE = 1.6, 2.5
+_EXTENDED, _APERTURE = 2.2, 2.5
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,16 @@ def _collapsed(orders: Orders, how: Search) -> _Slit:
     for n, o in orders.items():
         light = (o.pixels, o.light, o.variance, o.good)
         cells[n] = collapse.collapse(*light, slit_range=ends, chunks=CHUNKS)
-        boxes[n] = collapse.line_boxes(*light, slit_range=ends)
+        boxes[n] = collapse.line_boxes(*light, slit_range=ends, doubt=_sky_doubt(o))
     return _Slit(cells, boxes)
+
+
+def _sky_doubt(order: OrderState) -> np.ndarray:
+    """Electrons (n,) by which the sky may be off: what is left of its lines is no object."""
+    bins, n = order.pixels.nearest, len(order.pixels.grid)
+    level = np.bincount(bins, order.sky, n) / np.maximum(np.bincount(bins, minlength=n), 1)
+    doubt = _SKY_LEVEL * np.abs(level) + _SKY_SLOPE * np.abs(np.gradient(level))
+    return np.asarray(doubt[bins])
 
 
 def _found(whole: _Slit, how: Search) -> list[_Seen]:

@@ -163,11 +163,14 @@ def line_boxes(
     good: np.ndarray,
     *,
     slit_range: tuple[float, float],
+    doubt: np.ndarray | float = 0.0,
 ) -> Cells:
     """Medians in boxes as small as an emission line, half overlapping along the order.
 
     A cosmic ray would have to fill half of a box to be seen. What a box and those some places before and
     behind have in common, the continuum, is taken off.
+
+    doubt : (n,) electrons by which all pixels of a box may be off together.
     """
     size = _LINE_CELLS * CELL
     slit = slit_cells(slit_range, size)
@@ -175,14 +178,17 @@ def line_boxes(
     cell = np.floor((pixels.slit - slit_range[0]) / size).astype("i8")
     ok = good & (cell >= 0) & (cell < n_cells)
     bins, cell, value, noise = pixels.nearest[ok], cell[ok], residual[ok], variance[ok]
+    shared = np.broadcast_to(np.asarray(doubt, dtype="f8") ** 2, residual.shape)[ok]
     rows, number = [], len(pixels.grid) // _LINE_BINS
     for offset in (0, _LINE_BINS // 2):
         box = (bins - offset) // _LINE_BINS
         use = (bins >= offset) & (box < number)
         key, n = box[use] * n_cells + cell[use], number * n_cells
         median, count = _medians(key, value[use], n, lower=True)
-        mean = np.bincount(key, noise[use], n) / np.maximum(count, 1)
-        error = np.where(count >= 4, np.sqrt(1.5 * mean / np.maximum(count, 1)), np.inf)
+        number_of = np.maximum(count, 1)
+        own = 1.5 * np.bincount(key, noise[use], n) / number_of**2
+        common = np.bincount(key, shared[use], n) / number_of
+        error = np.where(count >= 4, np.sqrt(own + common), np.inf)
         error = error.reshape(number, n_cells)
         known = np.isfinite(error)
         value_here = np.where(known, median.reshape(number, n_cells), 0.0)

@@ -14,9 +14,12 @@ from soxspipe.science.extraction.profile import DEGREE, Light, Profile, moffat
 BETA = 2.8
 #: Prior widths: of ln (beta - 1); of ln FWHM of an order against that of the arm.
 _SHAPE, _OWN_WIDTH = 0.5, 0.05
-#: Prior width of the share of the light, per arcsec, that the sky holds; of an order's own against that
-#: of the arm, absolute and relative: the same rows were sky in all orders.
-_MISSING, _OWN_MISSING, _OWN_MISSING_SHARE = 0.02, 5e-5, 0.1
+#: Prior width of the share of the light, per arcsec, that the sky holds of an object of 1 arcsec (it goes
+#: as the square of the width); of an order's own against that of the arm, absolute and relative: the same
+#: rows were sky in all orders.
+_MISSING, _OWN_MISSING, _OWN_MISSING_SHARE = 2e-3, 5e-5, 0.1
+#: The sky may be off, whatever the object, by this share of a pixel's noise.
+_SKY_ERROR = 0.02
 #: How far the correction may go, as a share of the Moffat.
 _CORRECTION = 0.12
 #: Cells in which the Moffat is fitted, arcsec; how far they reach.
@@ -38,6 +41,19 @@ class Width:
     error: float
     amplitude: float
     missing: float
+
+
+def missing_prior(light: Mapping[int, Light], fwhm: float) -> float:
+    """How far the level beside an object may be off, as a share of its light per arcsec."""
+    return float(np.hypot(_MISSING * fwhm**2, _level_error(light)))
+
+
+def _level_error(light: Mapping[int, Light]) -> float:
+    """The same for the error of the sky that has nothing to do with the object."""
+    parts = [p for p in light.values() if p.good.any()]
+    power = sum(float((p.scale[p.good] ** 2 / p.variance[p.good]).sum()) for p in parts)
+    number = sum(int(p.good.sum()) for p in parts)
+    return _SKY_ERROR / float(np.sqrt(max(power / max(number, 1), 1e-8)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +91,14 @@ def fit_width(
     prior: float = 0.5,
     beta: float = BETA,
     beta_prior: float = _SHAPE,
-    missing: tuple[float, float] = (0.0, _MISSING),
+    missing: tuple[float, float] | None = None,
 ) -> Width:
     """One Moffat for all the light, with what the sky holds of it.
 
     fwhm, prior : expected, arcsec, and how well that is known (of its logarithm). missing : the share,
-    per arcsec, that the sky is expected to hold, and how well that is known.
+    per arcsec, that the sky is expected to hold, and how well that is known; None: what is usual.
     """
+    missing = (0.0, missing_prior(light, fwhm)) if missing is None else missing
     cells = _binned(list(light.values()), reference)
     if len(cells.value) < 6:
         return Width(fwhm, beta, prior, 1.0, 0.0)
@@ -117,8 +134,8 @@ def fit_width(
 def _bounds(expected: np.ndarray, prior: float) -> tuple[list[float], list[float]]:
     """Limits of amplitude, ln FWHM, ln (beta - 1) and what is missing."""
     reach = 4.0 * prior
-    low = [0.02, expected[0] - reach, np.log(0.7), -0.1]
-    return low, [50.0, expected[0] + reach, np.log(30.0), 0.1]
+    low = [0.02, expected[0] - reach, np.log(0.7), -1.0]
+    return low, [50.0, expected[0] + reach, np.log(30.0), 1.0]
 
 
 def _knots(fwhm: float, low: float, high: float) -> np.ndarray:
@@ -225,10 +242,13 @@ def fit(
     normal = sum(s[0] for s in systems) - extra * np.diag(1.0 / widths**2)
     shape = np.linalg.solve(normal, sum(s[1] for s in systems))[:-1, None]
     missing = _own_missing(whole)
-    return {
+    profiles = {
         n: _own(parts[n], replace(bases[n], correction=shape), allowed, degree, missing)
         for n in light
     }
+    # of a faint object the level beside it is the sky's error, and no part of its light
+    share = (_MISSING * whole.fwhm**2 / missing_prior(light, whole.fwhm)) ** 2
+    return {n: replace(p, missing=share * p.missing) for n, p in profiles.items()}
 
 
 def _own_missing(whole: Width) -> float:
