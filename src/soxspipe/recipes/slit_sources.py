@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from soxspipe.recipes.slit_orders import Orders, OrderState, slit_range
-from soxspipe.science.extraction import collapse, objects
+from soxspipe.science.extraction import collapse, line_objects, objects
 from soxspipe.science.extraction import trace as traces
 from soxspipe.science.extraction.collapse import Cells
 from soxspipe.science.extraction.objects import Found
@@ -192,7 +192,7 @@ def _found(whole: _Slit, how: Search) -> list[_Seen]:
         or f.significance > _AT_END * how.significance
     ]
     seen = [_Seen(f, whole.cells) for f in kept]
-    for one, lines in objects.find_lines(whole.boxes, fwhm=how.fwhm):
+    for one, lines in line_objects.find_lines(whole.boxes, fwhm=how.fwhm):
         if objects.is_new(one, [s.found for s in seen], how.fwhm):
             seen.append(_Seen(one, lines))
     return seen

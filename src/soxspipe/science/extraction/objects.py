@@ -2,7 +2,7 @@
 
 Detection goes as the square root of the number of pixels: one order alone is blind where the whole arm
 sees a target of signal to noise 1 per pixel. But what shines in one order only drowns in the noise of the
-others, and what shines in a few lines in that of all: each order, and lines, are looked at by themselves.
+others: each order is looked at by itself, too. `line_objects` finds what shines in a few lines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from soxspipe.science.extraction.collapse import Cells, collapse_all, mean_profi
 #: Widths looked for, in units of the expected one.
 _WIDTHS = (1.0, 2.0, 4.0)
 #: FWHM in sigma of a Gaussian.
-_FWHM = 2.3548
+FWHM = 2.3548
 #: From this significance on, the light itself tells the width of an object.
 _TELLS_WIDTH = 15.0
 #: How much more significant than on all orders an object on a single one must be: there are many.
@@ -96,7 +96,7 @@ def find(
         width = factor * fwhm
         if factor > 1.0 and width > 0.4 * (slit[-1] - slit[0]):
             continue
-        smooth, noise = _filtered(excess, np.where(known, error, 0.0), width / _FWHM / size)
+        smooth, noise = filtered(excess, np.where(known, error, 0.0), width / FWHM / size)
         noise = noise * rougher
         for at, strength in _peaks(smooth, noise, known, contrast):
             if strength > significance * factor**0.3:
@@ -132,7 +132,7 @@ def _baseline(
     return line
 
 
-def _filtered(excess: np.ndarray, error: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+def filtered(excess: np.ndarray, error: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Profile smoothed by a Gaussian of `sigma` cells, and its noise; along the last axis."""
     kernel = np.exp(-0.5 * (np.arange(-np.ceil(4 * sigma), np.ceil(4 * sigma) + 1) / sigma) ** 2)
     kernel /= kernel.sum()
@@ -148,8 +148,8 @@ def significance_at(
     if known.sum() < 8:
         return 0.0
     excess = np.where(known, profile - _baseline(slit, profile, error, known), 0.0)
-    sigma = fwhm / _FWHM / float(slit[1] - slit[0])
-    smooth, noise = _filtered(excess, np.where(known, error, 0.0), sigma)
+    sigma = fwhm / FWHM / float(slit[1] - slit[0])
+    smooth, noise = filtered(excess, np.where(known, error, 0.0), sigma)
     at = int(np.argmin(np.abs(slit - position)))
     return float(smooth[at] / noise[at]) if noise[at] > 0 else 0.0
 
@@ -190,8 +190,8 @@ def _refined(
     """Position and width of the peak at cell `at`, from a Gaussian fit of its surroundings."""
     size = float(slit[1] - slit[0])
     if strength < _TELLS_WIDTH:
-        smooth, _ = _filtered(excess, error * 0.0, width / _FWHM / size)
-        at_peak = _vertex(smooth, at)
+        smooth, _ = filtered(excess, error * 0.0, width / FWHM / size)
+        at_peak = vertex(smooth, at)
         flux = float(smooth[at]) * width * 1.5
         return Found(float(slit[0] + at_peak * size), width, strength, flux)
     half = max(int(2.0 * width / size), 6)
@@ -202,97 +202,19 @@ def _refined(
         part,
         error[None, low:high] ** 2 + doubt**2,
         centre=np.array([float(at - low)]),
-        sigma=width / _FWHM / size,
+        sigma=width / FWHM / size,
     )
     counts, centre, sigma, _ = parameters[0]
     if not np.isfinite(centre) or abs(centre + low - at) * size > width or counts <= 0:
         return Found(float(slit[at]), width, strength, float(excess[at]) * width)
-    fwhm = float(np.clip(_FWHM * sigma * size, 0.3, 8.0))
+    fwhm = float(np.clip(FWHM * sigma * size, 0.3, 8.0))
     return Found(float(slit[low] + centre * size), fwhm, strength, float(counts) * size)
 
 
-def _vertex(values: np.ndarray, at: int) -> float:
+def vertex(values: np.ndarray, at: int) -> float:
     """Place of the maximum of the parabola through the values around cell `at`."""
     if at == 0 or at == len(values) - 1:
         return float(at)
     before, here, after = values[at - 1 : at + 2]
     bend = before - 2.0 * here + after
     return at + (float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0)
-
-
-def find_lines(
-    boxes: Mapping[int, Cells],
-    *,
-    fwhm: float,
-    score: float = 40.0,
-    fewest: int = 2,
-    least: float = 4.0,
-    most: float = 9.0,
-) -> list[tuple[Found, dict[int, Cells]]]:
-    """Objects that emission lines show, each with the boxes of its lines for the trace.
-
-    boxes : from `line_boxes`. Each stretch of an order speaks for the place on the slit where it is
-    brightest, if it is so by more than `least` sigma, with the excess of the square of that, `most`
-    counted at most: no single line decides. A place needs a `score` and `fewest` lines.
-    """
-    slit = next(iter(boxes.values())).slit
-    strength = {n: _line_strength(part, fwhm) for n, part in boxes.items()}
-    scatter = mad_sigma(np.concatenate([z[np.isfinite(z)] for z in strength.values()] or [[]]))
-    if not np.isfinite(scatter):
-        return []
-    total, number = np.zeros(len(slit)), np.zeros(len(slit))
-    speaking = {}
-    for n, sigma in strength.items():
-        z = np.where(np.isfinite(sigma), sigma, -np.inf) / max(scatter, 1.0)
-        best = z.max(axis=1)
-        rows = np.flatnonzero((best > least) & (best == ndimage.maximum_filter1d(best, 3)))
-        place = z[rows].argmax(axis=1)
-        speaking[n] = (rows, place)
-        np.add.at(total, place, np.minimum(best[rows], most) ** 2 - least**2)
-        np.add.at(number, place, 1.0)
-    around = np.ones(3)
-    total, number = (np.convolve(a, around, mode="same") for a in (total, number))
-    found = []
-    while (total * (number >= fewest)).max() > score:
-        at = int((total * (number >= fewest)).argmax())
-        lit = {n: rows[np.abs(place - at) <= 1] for n, (rows, place) in speaking.items()}
-        found.append(_line_object(boxes, lit, slit, fwhm, float(total[at])))
-        near = np.abs(slit - slit[at]) < 1.5 * fwhm
-        total = np.where(near, 0.0, total)
-    return found
-
-
-def _line_strength(part: Cells, fwhm: float) -> np.ndarray:
-    """(boxes, cells) brightness over noise, seeing-wide, above the rest of the slit."""
-    size = float(part.slit[1] - part.slit[0])
-    known = np.isfinite(part.error)
-    value = part.value - np.median(part.value, axis=1, keepdims=True)
-    smooth, noise = _filtered(
-        np.where(known, value, 0.0), np.where(known, part.error, 0.0), fwhm / _FWHM / size
-    )
-    return np.where(known & (noise > 0), smooth / np.where(noise > 0, noise, 1.0), np.nan)
-
-
-def _line_object(
-    boxes: Mapping[int, Cells],
-    lit: Mapping[int, np.ndarray],
-    slit: np.ndarray,
-    fwhm: float,
-    score: float,
-) -> tuple[Found, dict[int, Cells]]:
-    """The object of the boxes `lit`, per order their numbers."""
-    lines = {
-        n: Cells(part.value[lit[n]], part.error[lit[n]], part.wavelength[lit[n]], slit)
-        for n, part in boxes.items()
-        if len(lit[n])
-    }
-    _, profile, error = collapse_all(lines)
-    size = float(slit[1] - slit[0])
-    smooth, _ = _filtered(
-        np.where(np.isfinite(error), profile, 0.0), error * 0, fwhm / _FWHM / size
-    )
-    at = int(smooth.argmax())
-    position = float(slit[0] + _vertex(smooth, at) * size)
-    share = sum(map(len, lit.values())) / max(sum(len(b.value) for b in boxes.values()), 1)
-    flux = float(smooth[at]) * fwhm * 1.5 * share
-    return Found(position, fwhm, float(np.sqrt(score)), flux, lines=True), lines
