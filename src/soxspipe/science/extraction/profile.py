@@ -77,7 +77,7 @@ def slit_shares(
     order = np.argsort(wavelength)
     place = np.interp(nodes, wavelength[order], (slit - distance)[order])
     ends = np.array([slit.min(), slit.max()])
-    fine = np.linspace(*ends, int(np.ptp(ends) / _STEP) + 2)
+    fine = np.linspace(float(ends[0]), float(ends[1]), int(np.ptp(ends) / _STEP) + 2)
     inside = [
         np.trapezoid(profile.at(fine - at, np.full(len(fine), w)), fine)
         for w, at in zip(nodes, place, strict=True)

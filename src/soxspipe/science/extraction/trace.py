@@ -48,7 +48,7 @@ class Trace:
         place = chebyshev.chebval(t, self.coefficients)
         if self.refracted:
             place = place + self.refracted * refraction(wavelength, self.domain)
-        if order in self.departures:
+        if order is not None and order in self.departures:
             domain, own = self.departures[order]
             place = place + chebyshev.chebval(np.clip(unit(wavelength, domain), -1.0, 1.0), own)
         return np.asarray(place)
