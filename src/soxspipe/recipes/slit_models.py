@@ -19,6 +19,10 @@ _OWN_PROFILE = 400.0
 _WIDER, _WIDER_SHARE = 4.0, 0.05
 #: Limits (sigma) at which pixels do not count: mismatch of the profile allowed for.
 _OUTLIER, _MISMATCH = 6.0, 0.2
+#: Share of the light of other images that their models may leave.
+_OTHERS = 0.1
+#: Share of a bin's peak by which a profile may be off: before it was fitted, and after.
+_UNFITTED, _FITTED = 0.1, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +44,9 @@ def model_sources(orders: Orders, sources: Sources, *, degree: int) -> Sources:
     each = sources.each
     shapes = [_seeing(orders, s) for s in each]
     if sources.is_found:
-        for _ in range(_ROUNDS if len(each) == 1 else _ROUNDS_OF_MANY):
-            shapes = _profiles(orders, each, shapes, degree)
+        for k in range(_ROUNDS if len(each) == 1 else _ROUNDS_OF_MANY):
+            doubt = _UNFITTED if k == 0 else _FITTED
+            shapes = _profiles(orders, each, shapes, degree, doubt)
     light, bright = _light(orders, each, shapes)
     modelled = tuple(
         replace(s, share=shape.share, light=light[k], bright=bright[k], fwhm=shape.fwhm)
@@ -83,27 +88,34 @@ def _signed(
 
 
 def _profiles(
-    orders: Orders, each: tuple[Source, ...], shapes: list[_Shape], degree: int
+    orders: Orders, each: tuple[Source, ...], shapes: list[_Shape], degree: int, doubt: float
 ) -> list[_Shape]:
-    """New profiles, from the light that the present ones leave to each image."""
+    """New profiles, from the light that the present ones leave to each image.
+
+    doubt : share of a bin's peak by which the present ones may be off.
+    """
     data: list[dict[int, profile.Light]] = [{} for _ in each]
     power = np.zeros(len(each))
     places = [distances(orders, s) for s in each]
     for n, order in orders.items():
         unit = _signed(order, each, shapes, n)
         pixels = order.pixels
-        good = _clean(order, unit)
+        good = _clean(order, unit, doubt)
         flux = spectra.adaptive(pixels, order.light, order.variance, good, unit)
         light = flux[:, pixels.nearest] * unit
         total = light.sum(axis=0)
         noise = np.maximum(order.variance, np.abs(light).sum(axis=0))
+        allowed = noise + _peak_error(flux, unit, pixels.nearest, doubt)
         clean = good & ~optimal.outliers(
-            order.light, noise, total, sigma=_OUTLIER, mismatch=_MISMATCH
+            order.light, allowed, total, sigma=_OUTLIER, mismatch=_MISMATCH
         )
         for k, source in enumerate(each):
             scale = flux[k][pixels.nearest] * pixels.area
             rest = source.sign * (order.light - total + light[k])
-            data[k][n] = profile.Light(places[k][n], pixels.wavelength, rest, noise, scale, clean)
+            # where another image stands, what its own model leaves says nothing about this one
+            others = np.abs(light).sum(axis=0) - np.abs(light[k])
+            doubted = noise + (_OTHERS * others) ** 2
+            data[k][n] = profile.Light(places[k][n], pixels.wavelength, rest, doubted, scale, clean)
             power[k] += float((light[k] ** 2 / noise)[order.good].sum())
     return _from_light(orders, each, shapes, data, np.sqrt(power), degree)
 
@@ -173,7 +185,13 @@ def _light(
     return light, bright
 
 
-def _clean(order: OrderState, unit: np.ndarray) -> np.ndarray:
+def _peak_error(flux: np.ndarray, unit: np.ndarray, bins: np.ndarray, share: float) -> np.ndarray:
+    """Variance (n,) of profiles that are off by a `share` of each bin's peak."""
+    peak = np.abs(flux) * np.abs(unit).max(axis=1, keepdims=True)
+    return np.asarray(((share * peak.sum(axis=0)) ** 2)[bins])
+
+
+def _clean(order: OrderState, unit: np.ndarray, doubt: float = _FITTED) -> np.ndarray:
     """(n,) bool: usable pixels that no cosmic ray hit, as far as the other pixels of their bin tell.
 
     What a cosmic ray puts into a bin must not pass for an emission line: all pixels of a line agree.
@@ -189,7 +207,7 @@ def _clean(order: OrderState, unit: np.ndarray) -> np.ndarray:
         ]
     )
     model = (middle[:, pixels.nearest] * unit).sum(axis=0)
-    noise = variance + np.abs(model)
+    noise = variance + np.abs(model) + _peak_error(middle, unit, pixels.nearest, doubt)
     off = optimal.outliers(data, noise, model, sigma=_OUTLIER, mismatch=_MISMATCH)
     return np.asarray(order.good & ~off)
 

@@ -153,7 +153,7 @@ def look(orders: Orders, how: Search) -> Sources:
     whole = plain if how.twin is None else _right_way(plain, how, how.twin)
     seen = _given(whole, how) if how.given else _target_first(_found(whole, how), slit, how)
     if not seen:
-        return Sources(_nowhere(how, (slit[0], slit[-1])), slit, collapsed, error)
+        return Sources(_nowhere(how, slit), slit, collapsed, error)
     each: list[Source] = []
     for number, one in enumerate(seen, start=1):
         each += _images(number, one, plain, whole.twin, how)
@@ -182,7 +182,8 @@ def _sky_doubt(order: OrderState) -> np.ndarray:
 
 def _found(whole: _Slit, how: Search) -> list[_Seen]:
     """Objects of continuum or lines, the brightest first."""
-    found = objects.find_all(whole.cells, significance=how.significance, fwhm=how.fwhm)
+    level = None if whole.twin is None else 0.0  # a level that both images share has gone
+    found = objects.find_all(whole.cells, significance=how.significance, fwhm=how.fwhm, level=level)
     slit = next(iter(whole.cells.values())).slit
     zone = (how.edge - _END) * float(np.ptp(slit))
     kept = [
@@ -232,12 +233,18 @@ def _given(whole: _Slit, how: Search) -> list[_Seen]:
     return seen
 
 
+def _on_slit(position: float, slit: np.ndarray) -> bool:
+    """Whether a position lies in one of the cells of the `slit`."""
+    half = 0.5 * collapse.CELL
+    return bool(slit[0] - half <= position <= slit[-1] + half)
+
+
 def _target_first(seen: list[_Seen], slit: np.ndarray, how: Search) -> list[_Seen]:
     """The target before the others: the brightest, or that which stands where it is expected.
 
     An object whose positive image lies beyond the slit cannot be the target.
     """
-    inside = [s for s in seen if slit[0] <= s.found.position <= slit[-1]]
+    inside = [s for s in seen if _on_slit(s.found.position, slit)]
     if not inside:
         return []
     target = inside[0]
@@ -254,11 +261,15 @@ def _images(number: int, one: _Seen, plain: _Slit, twin: float | None, how: Sear
     slit = next(iter(plain.cells.values())).slit
     path = _trace(one, how)
     aperture = _aperture(number, found, how)
+    bright = found.significance > how.significance and not found.lines
+    if (
+        twin is not None and bright
+    ):  # pairs stand as far apart as the header says: each has its place
+        path = traces.moved(path, plain.cells, found, 0.0)
     positive = Source(number, found, path, fwhm=found.fwhm, aperture=aperture)
-    images = [positive] if slit[0] <= found.position <= slit[-1] else []
-    if twin is not None and slit[0] <= found.position + twin <= slit[-1]:
+    images = [positive] if _on_slit(found.position, slit) else []
+    if twin is not None and _on_slit(found.position + twin, slit):
         negated = {n: replace(c, value=-c.value) for n, c in plain.cells.items()}
-        bright = found.significance > how.significance and not found.lines
         there = replace(found, position=found.position + twin)
         path = traces.moved(path, negated, found, twin) if bright else traces.shifted(path, twin)
         images.append(Source(number, there, path, -1.0, fwhm=found.fwhm, aperture=aperture))
@@ -286,11 +297,11 @@ def _aperture(number: int, found: Found, how: Search) -> float | None:
     return _APERTURE * found.fwhm if found.fwhm > _EXTENDED * how.fwhm else None
 
 
-def _nowhere(how: Search, ends: tuple[float, float]) -> tuple[Source, ...]:
+def _nowhere(how: Search, slit: np.ndarray) -> tuple[Source, ...]:
     """Where the target should be, for upper limits."""
     place = 0.0 if how.expected is None else how.expected
     images = [Source(1, None, traces.straight(place), fwhm=how.fwhm)]
-    if how.twin is not None and ends[0] <= place + how.twin <= ends[1]:
+    if how.twin is not None and _on_slit(place + how.twin, slit):
         there = traces.straight(place + how.twin)
         images.append(Source(1, None, there, -1.0, fwhm=how.fwhm))
     return tuple(images)

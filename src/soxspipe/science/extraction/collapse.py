@@ -123,11 +123,32 @@ def collapse_all(cells: Mapping[int, Cells]) -> tuple[np.ndarray, np.ndarray, np
     return (slit, *mean_profile(every))
 
 
+def densest(values: np.ndarray) -> float:
+    """Mean of the 40 per cent of the rising `values` that lie closest together: neither objects nor their
+    negative images.
+    """
+    n = max(int(0.4 * len(values)), 3)
+    span = values[n - 1 :] - values[: len(values) - n + 1]
+    start = int(span.argmin())
+    return float(values[start : start + n].mean())
+
+
+def _levels(cells: Cells) -> np.ndarray:
+    """Level that each chunk has between objects (chunks, 1)."""
+    levels = np.zeros((len(cells.value), 1))
+    for k, (row, error) in enumerate(zip(cells.value, cells.error, strict=True)):
+        known = np.isfinite(error)
+        if known.sum() >= _FEWEST:
+            levels[k] = densest(np.sort(row[known]))
+    return levels
+
+
 def with_twin(cells: Cells, twin: float) -> Cells:
     """Cells of a difference frame in which a negative image stands `twin` arcsec from each positive one:
     the light at s minus that at s + twin, times one half; only one of them where the other is not known.
 
-    The slit is continued by as much as a negative image may lie inside and its positive one outside.
+    The slit is continued by as much as a negative image may lie inside and its positive one outside. A
+    level that the whole slit has goes where both are known; elsewhere it is taken off, and is not trusted.
     """
     size = float(cells.slit[1] - cells.slit[0])
     shift, n = round(twin / size), cells.value.shape[1]
@@ -136,10 +157,12 @@ def with_twin(cells: Cells, twin: float) -> Cells:
     light, error = _taken(cells, at)
     dark, dark_error = _taken(cells, at + shift)
     both = np.isfinite(error) & np.isfinite(dark_error)
-    value = np.where(np.isfinite(error), light, -dark)
+    level = _levels(cells)
+    value = np.where(np.isfinite(error), light - level, level - dark)
+    one = np.hypot(np.minimum(error, dark_error), level)
     return Cells(
         np.where(both, 0.5 * (light - dark), value),
-        np.where(both, 0.5 * np.hypot(error, dark_error), np.minimum(error, dark_error)),
+        np.where(both, 0.5 * np.hypot(error, dark_error), one),
         cells.wavelength,
         cells.slit[0] + at * size,
     )

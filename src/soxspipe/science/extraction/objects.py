@@ -13,7 +13,7 @@ from scipy import ndimage, signal
 
 from soxspipe.maths.profiles import fit_profiles
 from soxspipe.maths.robust import mad_sigma
-from soxspipe.science.extraction.collapse import Cells, collapse_all, mean_profile
+from soxspipe.science.extraction.collapse import Cells, collapse_all, densest, mean_profile
 
 #: Widths looked for, in units of the expected one.
 _WIDTHS = (1.0, 2.0, 4.0)
@@ -38,16 +38,19 @@ class Found:
     lines: bool = False
 
 
-def find_all(cells: Mapping[int, Cells], *, significance: float, fwhm: float) -> list[Found]:
+def find_all(
+    cells: Mapping[int, Cells], *, significance: float, fwhm: float, level: float | None = None
+) -> list[Found]:
     """Objects on the collapsed slit of all orders, or of any, brightest first.
 
-    fwhm : expected, arcsec.
+    fwhm : expected, arcsec. level : as in `find`.
     """
-    found = find(*collapse_all(cells), significance=significance, fwhm=fwhm)
+    found = find(*collapse_all(cells), significance=significance, fwhm=fwhm, level=level)
     strict = significance + _SINGLE_ORDER
     share = 1.0 / max(len(cells), 1)
     for part in cells.values():
-        for one in find(part.slit, *mean_profile(part), significance=strict, fwhm=fwhm):
+        alone = (part.slit, *mean_profile(part))
+        for one in find(*alone, significance=strict, fwhm=fwhm, level=level):
             if is_new(one, found, fwhm):
                 found.append(
                     Found(one.position, one.fwhm, one.significance, one.flux * share, one.lines)
@@ -77,20 +80,22 @@ def find(
     significance: float,
     fwhm: float,
     contrast: float = 1e-3,
+    level: float | None = None,
 ) -> list[Found]:
     """Objects on a collapsed profile, brightest first.
 
     Matched filters of several widths on the profile above a straight line. Peaks of at least
     `significance` sigma, wide ones of more, where the noise is the larger of the expected and the seen
     one. Beside a brighter object there must be a dip: wings are not objects, nor is what stands out by
-    less than `contrast` of the brightest.
+    less than `contrast` of the brightest. level : of the profile between objects, None: it is looked for.
     """
     known = np.isfinite(error)
     if known.sum() < 8:
         return []
     size = float(slit[1] - slit[0])
-    excess = np.where(known, profile - _baseline(slit, profile, error, known), 0.0)
-    rougher = _roughness(profile, error)
+    below = _baseline(slit, profile, error, known) if level is None else level
+    excess = np.where(known, profile - below, 0.0)
+    rougher = _roughness(excess, error)
     candidates = []
     for factor in _WIDTHS:
         width = factor * fwhm
@@ -113,12 +118,8 @@ def find(
 def _baseline(
     slit: np.ndarray, profile: np.ndarray, error: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
-    """Level between objects (cells,): a straight line below them, as sky that slopes would leave it."""
-    values = np.sort(profile[known])
-    typical = float(np.median(error[known]))
-    lower = values[: max(len(values) // 2, 3)]
-    # the lower half of a slit without objects lies 0.67 sigma below the mean
-    line = np.full(len(slit), float(np.median(lower)) + 0.6745 * typical)
+    """Level between objects (cells,): a straight line, as sky that slopes would leave it."""
+    line = np.full(len(slit), densest(np.sort(profile[known])))
     weight = np.where(known, 1.0 / np.where(known, error, 1.0) ** 2, 0.0)
     for _ in range(5):
         kept = known & (np.abs(profile - line) < 2.5 * np.where(known, error, 1.0))
@@ -154,12 +155,19 @@ def significance_at(
     return float(smooth[at] / noise[at]) if noise[at] > 0 else 0.0
 
 
-def _roughness(profile: np.ndarray, error: np.ndarray) -> float:
-    """Scatter between neighbouring cells over the expected one, at least 1: objects are smooth."""
-    bend = profile[:-2] - 2.0 * profile[1:-1] + profile[2:]
+def _roughness(excess: np.ndarray, error: np.ndarray) -> float:
+    """Scatter between neighbouring cells over the expected one, at least 1, in the quieter half of the
+    slit: objects are smooth. At most 3: of very bright ones every cell shows the structure.
+    """
+    bend = excess[:-2] - 2.0 * excess[1:-1] + excess[2:]
     noise = np.sqrt(error[:-2] ** 2 + 4.0 * error[1:-1] ** 2 + error[2:] ** 2)
     known = np.isfinite(noise) & (noise > 0)
-    return max(mad_sigma(bend[known] / noise[known]), 1.0) if known.sum() > 8 else 1.0
+    if known.sum() < 9:
+        return 1.0
+    strength = np.abs(excess[1:-1][known]) / error[1:-1][known]
+    quiet = strength <= np.median(strength)
+    # of noise alone the quieter half has 0.65 of the scatter
+    return float(np.clip(mad_sigma((bend[known] / noise[known])[quiet]) / 0.65, 1.0, 3.0))
 
 
 def _peaks(
