@@ -218,7 +218,9 @@ def test_the_target_and_its_twin_come_before_others():
         sky=0.0,
     )
     sources = modelled(orders, Search(**{**SEARCH.__dict__, "twin": 4.0}))
-    assert places(sources) == [(1, 1.0, -2.0), (1, -1.0, 2.0), (2, 1.0, 0.2), (2, -1.0, 4.2)]
+    assert [(s.number, s.sign) for s in sources.each] == [(1, 1), (1, -1), (2, 1), (2, -1)]
+    found = [float(s.trace.at(np.array([700.0]))[0]) for s in sources.each]
+    assert found == pytest.approx([-2.0, 2.0, 0.2, 4.2], abs=0.1)
     for source, flux in zip(sources.each, (5000, 5000, 1000, 1000), strict=True):
         assert fluxes(orders, sources, source).mean() == pytest.approx(flux, rel=0.01)
 

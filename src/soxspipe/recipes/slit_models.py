@@ -134,8 +134,13 @@ def _from_light(
     """
     found = [k for k, s in enumerate(each) if s.found is not None]
     first = max(found, key=lambda k: power[k])
+    # sky beside a positive and a negative image holds as much of the one as of the other
     template = profile_fit.fit(
-        data[first], fwhm=each[first].fwhm, degree=degree, prior=_prior(each[first])
+        data[first],
+        fwhm=each[first].fwhm,
+        degree=degree,
+        prior=_prior(each[first]),
+        absorbed=all(s.sign > 0 for s in each),
     )
     reference = next(iter(template.values())).reference
     usual = float(np.median([p.fwhm for p in template.values()]))
@@ -145,10 +150,12 @@ def _from_light(
             profiles = template
         elif power[k] > _OWN_PROFILE or _is_wider(data[k], source, usual, reference):
             profiles = profile_fit.fit(
-                data[k], fwhm=source.fwhm, degree=degree, prior=_prior(source)
+                data[k], fwhm=source.fwhm, degree=degree, prior=_prior(source), absorbed=False
             )
         else:
             profiles = template
+        if k != first:
+            profiles = {n: replace(p, missing=0.0) for n, p in profiles.items()}
         result.append(shapes[k] if source.found is None else _shape(orders, source, profiles))
     return result
 

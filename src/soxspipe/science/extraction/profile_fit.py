@@ -43,9 +43,9 @@ class Width:
     missing: float
 
 
-def missing_prior(light: Mapping[int, Light], fwhm: float) -> float:
+def missing_prior(light: Mapping[int, Light], fwhm: float, absorbed: bool = True) -> float:
     """How far the level beside an object may be off, as a share of its light per arcsec."""
-    return float(np.hypot(_MISSING * fwhm**2, _level_error(light)))
+    return float(np.hypot(_MISSING * fwhm**2 * absorbed, _level_error(light)))
 
 
 def _level_error(light: Mapping[int, Light]) -> float:
@@ -220,17 +220,24 @@ def _residual(part: Light, base: Profile) -> _Residual:
 
 
 def fit(
-    light: Mapping[int, Light], *, fwhm: float, degree: int, prior: float = 0.5
+    light: Mapping[int, Light],
+    *,
+    fwhm: float,
+    degree: int,
+    prior: float = 0.5,
+    absorbed: bool = True,
 ) -> dict[int, Profile]:
     """Profiles of all orders.
 
     Parameters
     ----------
     light : per order. fwhm, prior : first guess, arcsec, and how well it is known (of its logarithm).
-    degree : highest degree along the order of its own departure from the common shape.
+    degree : highest degree along the order of its own departure from the common shape. absorbed : whether
+    the sky may hold some of the light: of several objects one at most can tell.
     """
     reference = float(np.median(np.concatenate([p.wavelength for p in light.values()])))
-    whole = fit_width(light, fwhm=fwhm, reference=reference, prior=prior)
+    expected = (0.0, missing_prior(light, fwhm, absorbed))
+    whole = fit_width(light, fwhm=fwhm, reference=reference, prior=prior, missing=expected)
     low = 1.05 * float(min(p.distance.min() for p in light.values()))
     high = 1.05 * float(max(p.distance.max() for p in light.values()))
     breaks = _knots(whole.fwhm, low, high)
@@ -247,7 +254,7 @@ def fit(
         for n in light
     }
     # of a faint object the level beside it is the sky's error, and no part of its light
-    share = (_MISSING * whole.fwhm**2 / missing_prior(light, whole.fwhm)) ** 2
+    share = absorbed * (_MISSING * whole.fwhm**2 / missing_prior(light, whole.fwhm)) ** 2
     return {n: replace(p, missing=share * p.missing) for n, p in profiles.items()}
 
 
