@@ -203,7 +203,7 @@ def test_both_images_of_a_difference_frame(flux, sign):
     assert negative.trace.at(at)[0] == pytest.approx(2.0, abs=tolerance)
     for source in sources.each:
         found = fluxes(orders, sources, source)
-        assert found.mean() == pytest.approx(flux, abs=4 * found.std() / 37 + 0.003 * flux)
+        assert found.mean() == pytest.approx(flux, abs=4 * found.std() / 37 + 0.008 * flux)
 
 
 def test_the_target_and_its_twin_come_before_others():
@@ -212,17 +212,17 @@ def test_the_target_and_its_twin_come_before_others():
         [
             (5000, star(-2.0)),
             (-5000, star(2.0)),
-            (1000, star(0.2)),
-            (-1000, star(4.2)),
+            (1000, star(0.7)),
+            (-1000, star(4.7)),
         ],
         sky=0.0,
     )
     sources = modelled(orders, Search(**{**SEARCH.__dict__, "twin": 4.0}))
     assert [(s.number, s.sign) for s in sources.each] == [(1, 1), (1, -1), (2, 1), (2, -1)]
     found = [float(s.trace.at(np.array([700.0]))[0]) for s in sources.each]
-    assert found == pytest.approx([-2.0, 2.0, 0.2, 4.2], abs=0.1)
+    assert found == pytest.approx([-2.0, 2.0, 0.7, 4.7], abs=0.1)
     for source, flux in zip(sources.each, (5000, 5000, 1000, 1000), strict=True):
-        assert fluxes(orders, sources, source).mean() == pytest.approx(flux, rel=0.01)
+        assert fluxes(orders, sources, source).mean() == pytest.approx(flux, rel=0.03)
 
 
 def test_a_star_at_the_end_of_the_slit_is_extracted_as_far_as_it_is_seen():

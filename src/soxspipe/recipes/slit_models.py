@@ -10,7 +10,7 @@ from soxspipe.recipes.slit_sources import Source, Sources
 from soxspipe.science.extraction import optimal, profile, profile_fit, spectra
 
 #: Rounds of profiles and spectra: of one image, of several.
-_ROUNDS, _ROUNDS_OF_MANY = 2, 3
+_ROUNDS, _ROUNDS_OF_MANY = 2, 4
 #: Prior widths of ln FWHM: of what is faint and should be as wide as the seeing; of what shows its width.
 _SEEING, _SHOWN = 0.2, 0.5
 #: From this signal over noise on, of all bins together, an image has a profile of its own.
@@ -109,13 +109,15 @@ def _profiles(
         clean = good & ~optimal.outliers(
             order.light, allowed, total, sigma=_OUTLIER, mismatch=_MISMATCH
         )
+        nearest = np.min([np.abs(place[n]) for place in places], axis=0)
         for k, source in enumerate(each):
             scale = flux[k][pixels.nearest] * pixels.area
             rest = source.sign * (order.light - total + light[k])
             # where another image stands, what its own model leaves says nothing about this one
             others = np.abs(light).sum(axis=0) - np.abs(light[k])
             doubted = noise + (_OTHERS * others) ** 2
-            data[k][n] = profile.Light(places[k][n], pixels.wavelength, rest, doubted, scale, clean)
+            own = clean & (np.abs(places[k][n]) <= nearest)
+            data[k][n] = profile.Light(places[k][n], pixels.wavelength, rest, doubted, scale, own)
             power[k] += float((light[k] ** 2 / noise)[order.good].sum())
     return _from_light(orders, each, shapes, data, np.sqrt(power), degree)
 
