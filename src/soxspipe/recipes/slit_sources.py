@@ -6,24 +6,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from soxspipe.recipes.slit_orders import Orders, OrderState, slit_range
+from soxspipe.recipes.slit_collapsed import CHUNKS, END, CollapsedSlit, collapsed_slit
+from soxspipe.recipes.slit_orders import Orders
 from soxspipe.science.extraction import collapse, line_objects, objects
 from soxspipe.science.extraction import trace as traces
 from soxspipe.science.extraction.collapse import Cells
 from soxspipe.science.extraction.objects import Found
 
+__all__ = ["CHUNKS", "Search", "Source", "Sources", "look"]
+
 log = logging.getLogger(__name__)
 
-#: Chunks along an order in which objects are looked for.
-CHUNKS = 16
-#: Share of the slit at each end in which nothing is looked for.
-_END = 0.025
 #: How much more significant than elsewhere an object in the last rows of the slit must be.
 _AT_END = 2.0
 #: An object further from where the target is expected than this, arcsec, is not it.
 _NEAR = 2.0
-#: The sky may be off by this share of itself, and of its change from one native bin to the next.
-_SKY_LEVEL, _SKY_SLOPE = 0.02, 0.15
 #: A source this much wider than the seeing is extended; its aperture in units of its FWHM.
 _EXTENDED, _APERTURE = 2.2, 2.5
 
@@ -115,26 +112,6 @@ class Sources:
 
 
 @dataclass(frozen=True, eq=False)
-class _Slit:
-    """Collapsed light of all orders: `cells` for continua, `boxes` for lines; per order.
-
-    twin : of difference frames, in which case both hold each object's images together.
-    """
-
-    cells: Mapping[int, Cells]
-    boxes: Mapping[int, Cells]
-    twin: float | None = None
-
-    def paired(self, twin: float) -> "_Slit":
-        """The light of both images of each object together."""
-        return _Slit(
-            {n: collapse.with_twin(c, twin) for n, c in self.cells.items()},
-            {n: collapse.with_twin(c, twin) for n, c in self.boxes.items()},
-            twin,
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class _Seen:
     """An object, and the cells that its trace is to be fitted to."""
 
@@ -148,7 +125,7 @@ def look(orders: Orders, how: Search) -> Sources:
     With a twin, each object has a negative image beside it. Whether the slit runs with the offsets of the
     telescope or against them is found out: of both signs of the twin the one that shows more is right.
     """
-    plain = _collapsed(orders, how)
+    plain = collapsed_slit(orders, edge=how.edge)
     slit, collapsed, error = collapse.collapse_all(plain.cells)
     whole = plain if how.twin is None else _right_way(plain, how, how.twin)
     seen = _given(whole, how) if how.given else _target_first(_found(whole, how), slit, how)
@@ -156,36 +133,18 @@ def look(orders: Orders, how: Search) -> Sources:
         return Sources(_nowhere(how, slit), slit, collapsed, error)
     each: list[Source] = []
     for number, one in enumerate(seen, start=1):
-        each += _images(number, one, plain, whole.twin, how)
+        apart = [abs(one.found.position - s.found.position) for s in seen if s is not one]
+        room = max(0.5 * min(apart, default=np.inf), 0.8 * how.fwhm)
+        each += _images(number, one, plain, whole.twin, how, room)
     return Sources(tuple(each), slit, collapsed, error)
 
 
-def _collapsed(orders: Orders, how: Search) -> _Slit:
-    low, high = slit_range(orders)
-    margin = min(how.edge, _END) * (high - low)
-    ends = (low + margin, high - margin)
-    cells, boxes = {}, {}
-    for n, o in orders.items():
-        light = (o.pixels, o.light, o.variance, o.good)
-        cells[n] = collapse.collapse(*light, slit_range=ends, chunks=CHUNKS)
-        boxes[n] = collapse.line_boxes(*light, slit_range=ends, doubt=_sky_doubt(o))
-    return _Slit(cells, boxes)
-
-
-def _sky_doubt(order: OrderState) -> np.ndarray:
-    """Electrons (n,) by which the sky may be off: what is left of its lines is no object."""
-    bins, n = order.pixels.nearest, len(order.pixels.grid)
-    level = np.bincount(bins, order.sky, n) / np.maximum(np.bincount(bins, minlength=n), 1)
-    doubt = _SKY_LEVEL * np.abs(level) + _SKY_SLOPE * np.abs(np.gradient(level))
-    return np.asarray(doubt[bins])
-
-
-def _found(whole: _Slit, how: Search) -> list[_Seen]:
+def _found(whole: CollapsedSlit, how: Search) -> list[_Seen]:
     """Objects of continuum or lines, the brightest first."""
     level = None if whole.twin is None else 0.0  # a level that both images share has gone
     found = objects.find_all(whole.cells, significance=how.significance, fwhm=how.fwhm, level=level)
     slit = next(iter(whole.cells.values())).slit
-    zone = (how.edge - _END) * float(np.ptp(slit))
+    zone = (how.edge - END) * float(np.ptp(slit))
     kept = [
         f
         for f in found
@@ -199,7 +158,7 @@ def _found(whole: _Slit, how: Search) -> list[_Seen]:
     return seen
 
 
-def _right_way(plain: _Slit, how: Search, twin: float) -> _Slit:
+def _right_way(plain: CollapsedSlit, how: Search, twin: float) -> CollapsedSlit:
     """Images paired with the sign of `twin` that shows the more significant object."""
     ways = [plain.paired(twin), plain.paired(-twin)]
     strength = [_strongest(way, how) for way in ways]
@@ -214,7 +173,7 @@ def _right_way(plain: _Slit, how: Search, twin: float) -> _Slit:
     return ways[1] if turned else ways[0]
 
 
-def _strongest(way: _Slit, how: Search) -> float:
+def _strongest(way: CollapsedSlit, how: Search) -> float:
     """Significance of the strongest object, of those given if there are any."""
     profile = collapse.collapse_all(way.cells)
     if how.given:
@@ -223,7 +182,7 @@ def _strongest(way: _Slit, how: Search) -> float:
     return max((s.found.significance for s in seen), default=0.0)
 
 
-def _given(whole: _Slit, how: Search) -> list[_Seen]:
+def _given(whole: CollapsedSlit, how: Search) -> list[_Seen]:
     """Objects where the user says they are, as wide as the seeing unless their light says more."""
     profile = collapse.collapse_all(whole.cells)
     seen = []
@@ -255,11 +214,13 @@ def _target_first(seen: list[_Seen], slit: np.ndarray, how: Search) -> list[_See
     return [target, *(s for s in seen if s is not target)]
 
 
-def _images(number: int, one: _Seen, plain: _Slit, twin: float | None, how: Search) -> list[Source]:
+def _images(
+    number: int, one: _Seen, plain: CollapsedSlit, twin: float | None, how: Search, room: float
+) -> list[Source]:
     """The image of an object, in difference frames also the negative one, if on the slit."""
     found = one.found
     slit = next(iter(plain.cells.values())).slit
-    path = _trace(one, how)
+    path = _trace(one, how, room)
     aperture = _aperture(number, found, how)
     bright = found.significance > how.significance and not found.lines
     if (
@@ -276,7 +237,7 @@ def _images(number: int, one: _Seen, plain: _Slit, twin: float | None, how: Sear
     return images
 
 
-def _trace(one: _Seen, how: Search) -> traces.Trace:
+def _trace(one: _Seen, how: Search, room: float) -> traces.Trace:
     """The trace of an object, straight if it is too faint to show any."""
     found = one.found
     if found.significance < how.significance:
@@ -287,6 +248,7 @@ def _trace(one: _Seen, how: Search) -> traces.Trace:
         degree=how.degree,
         clip_sigma=how.clip_sigma,
         clip_rounds=how.clip_rounds,
+        room=room,
     )
 
 

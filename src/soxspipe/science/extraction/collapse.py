@@ -148,7 +148,7 @@ def with_twin(cells: Cells, twin: float) -> Cells:
     the light at s minus that at s + twin, times one half; only one of them where the other is not known.
 
     The slit is continued by as much as a negative image may lie inside and its positive one outside. A
-    level that the whole slit has goes where both are known; elsewhere it is taken off, and is not trusted.
+    level that the whole slit has goes where both are known; elsewhere it is taken off, not trusted.
     """
     size = float(cells.slit[1] - cells.slit[0])
     shift, n = round(twin / size), cells.value.shape[1]

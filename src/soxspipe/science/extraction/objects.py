@@ -110,8 +110,10 @@ def find(
     taken: list[tuple[float, float]] = []
     for strength, at, width in sorted(candidates, reverse=True):
         if all(abs(slit[at] - s) > 0.75 * max(width, w) for s, w in taken):
+            # the fit must not reach a brighter neighbour
+            room = min([0.5 * abs(slit[at] - s) for s, _ in taken], default=2.0 * width)
             taken.append((float(slit[at]), width))
-            found.append(_refined(slit, excess, error, at, width, strength))
+            found.append(_refined(slit, excess, error, at, width, strength, room))
     return by_brightness(found)
 
 
@@ -194,15 +196,16 @@ def _refined(
     at: int,
     width: float,
     strength: float,
+    room: float,
 ) -> Found:
-    """Position and width of the peak at cell `at`, from a Gaussian fit of its surroundings."""
+    """Position and width of the peak at cell `at`, from a Gaussian fit of what is within `room` arcsec."""
     size = float(slit[1] - slit[0])
     if strength < _TELLS_WIDTH:
         smooth, _ = filtered(excess, error * 0.0, width / FWHM / size)
         at_peak = vertex(smooth, at)
         flux = float(smooth[at]) * width * 1.5
         return Found(float(slit[0] + at_peak * size), width, strength, flux)
-    half = max(int(2.0 * width / size), 6)
+    half = max(int(min(2.0 * width, room) / size), 4)
     low, high = max(at - half, 0), min(at + half + 1, len(slit))
     part = excess[None, low:high]
     doubt = 0.02 * float(np.abs(part).max())
@@ -213,7 +216,7 @@ def _refined(
         sigma=width / FWHM / size,
     )
     counts, centre, sigma, _ = parameters[0]
-    if not np.isfinite(centre) or abs(centre + low - at) * size > width or counts <= 0:
+    if not np.isfinite(centre) or abs(centre + low - at) * size > 0.5 * width or counts <= 0:
         return Found(float(slit[at]), width, strength, float(excess[at]) * width)
     fwhm = float(np.clip(FWHM * sigma * size, 0.3, 8.0))
     return Found(float(slit[low] + centre * size), fwhm, strength, float(counts) * size)

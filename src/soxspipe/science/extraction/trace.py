@@ -12,8 +12,8 @@ from soxspipe.science.extraction.collapse import Cells
 from soxspipe.science.extraction.objects import Found
 
 _FWHM = 2.3548
-#: Prior widths, arcsec, of the constant and of Chebyshev terms 1, 2, ... of the trace.
-_PRIOR = (2.0, 0.5, 0.3, 0.15, 0.1, 0.1, 0.1)
+#: Prior widths, arcsec, of the constant (about where it was found) and of Chebyshev terms 1, 2, ...
+_PRIOR = (0.5, 0.5, 0.3, 0.15, 0.1, 0.1, 0.1)
 #: Prior width, arcsec, of what the air refracts at a zenith distance of 45 degrees: there may be a
 #: corrector, and the slit may stand across.
 _REFRACTED = 0.7
@@ -71,9 +71,7 @@ def refraction(wavelength: np.ndarray, domain: tuple[float, float]) -> np.ndarra
 
 
 def refracted_arcsec(domain: tuple[float, float]) -> float:
-    """Differential refraction between the ends of `domain` (nm) at 45 degrees from the zenith, arcsec;
-    for the pressure (600 mmHg) and temperature (7 C) of a mountain.
-    """
+    """Refraction (arcsec) between the ends of `domain` at 45 degrees, for 600 mmHg and 7 C."""
     inverse = (1e3 / np.maximum(np.array(domain), 250.0)) ** 2
     index = 1e-6 * (29498.1 / (146.0 - inverse) + 255.4 / (41.0 - inverse))
     return float(206265.0 * abs(index[0] - index[1]) * 0.81)
@@ -86,20 +84,22 @@ def trace(
     degree: int,
     clip_sigma: float,
     clip_rounds: int,
+    room: float = np.inf,
 ) -> Trace:
     """The trace of an object, from the light of all chunks of all orders together.
 
     Refraction and a polynomial of `degree`, with priors, are fitted to the profiles themselves: a chunk
     too faint to show the object still counts for what it is worth. Chunks that show it elsewhere, by
-    `clip_sigma`, are left out. Where the object is bright each order may be off a little.
+    `clip_sigma`, are left out. Where the object is bright each order may be off a little. Light further
+    than `room` (arcsec) from where it was found belongs to others.
     """
     everywhere = np.concatenate([c.wavelength for c in cells.values()])
     domain = (float(everywhere.min()), float(everywhere.max()))
     if domain[1] <= domain[0]:
         domain = (domain[0] - 1.0, domain[0] + 1.0)
     matrix, prior = _basis(everywhere, domain, degree)
-    samples = {n: _measured(c, found) for n, c in cells.items()}
-    profiles = _Profiles.of(cells, found)
+    samples = {n: _measured(c, found, room) for n, c in cells.items()}
+    profiles = _Profiles.of(cells, found, room)
     parameters = np.zeros(matrix.shape[1])
     parameters[1] = found.position
     usable = np.ones(len(everywhere), dtype=bool)
@@ -140,10 +140,10 @@ class _Profiles:
     slit: np.ndarray
 
     @classmethod
-    def of(cls, cells: Mapping[int, Cells], found: Found) -> "_Profiles":
+    def of(cls, cells: Mapping[int, Cells], found: Found, room: float = np.inf) -> "_Profiles":
         parts = list(cells.values())
         slit = parts[0].slit
-        near = np.abs(slit - found.position) < max(2.0 * found.fwhm, 1.6)
+        near = np.abs(slit - found.position) < min(max(2.0 * found.fwhm, 1.6), room)
         error = np.concatenate([c.error for c in parts])
         known = near & np.isfinite(error)
         weight = np.where(known, 1.0 / np.where(known, error, 1.0) ** 2, 0.0)
@@ -189,12 +189,16 @@ def _fitted(
     return parameters
 
 
-def _measured(cells: Cells, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _measured(
+    cells: Cells, found: Found, room: float = np.inf
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Wavelength, position and error of the object in every chunk, and which of them show it."""
     size = float(cells.slit[1] - cells.slit[0])
     centre = (found.position - cells.slit[0]) / size
     sigma = found.fwhm / _FWHM / size
-    near = np.abs(np.arange(len(cells.slit)) - centre) < max(4 * sigma, 1.6 / size)
+    near = np.abs(np.arange(len(cells.slit)) - centre) < min(
+        max(4 * sigma, 1.6 / size), room / size
+    )
     variance = np.where(near & np.isfinite(cells.error), cells.error**2, np.inf)
     start = float(np.clip(centre, 0, len(cells.slit) - 1))
     parameters, error = fit_profiles(
