@@ -133,7 +133,9 @@ def look(orders: Orders, how: Search) -> Sources:
         return Sources(_nowhere(how, slit), slit, collapsed, error)
     each: list[Source] = []
     for number, one in enumerate(seen, start=1):
-        apart = [abs(one.found.position - s.found.position) for s in seen if s is not one]
+        twins = (0.0,) if whole.twin is None else (0.0, whole.twin, -whole.twin)
+        others = [s.found.position + t for s in seen for t in twins if s is not one]
+        apart = [abs(one.found.position - place) for place in others]
         room = max(0.5 * min(apart, default=np.inf), 0.8 * how.fwhm)
         each += _images(number, one, plain, whole.twin, how, room)
     return Sources(tuple(each), slit, collapsed, error)
