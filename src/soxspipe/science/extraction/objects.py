@@ -198,7 +198,7 @@ def _refined(
     strength: float,
     room: float,
 ) -> Found:
-    """Position and width of the peak at cell `at`, from a Gaussian fit of what is within `room` arcsec."""
+    """Position and width of the peak at cell `at`, from a Gaussian fit within `room` arcsec of it."""
     size = float(slit[1] - slit[0])
     if strength < _TELLS_WIDTH:
         smooth, _ = filtered(excess, error * 0.0, width / FWHM / size)
