@@ -12,7 +12,8 @@ from soxspipe.recipes.slit_orders import OrderState, listed, sky_image, slit_ran
 from soxspipe.recipes.slit_sky import SkySettings
 from soxspipe.recipes.slit_sources import Search, Source, Sources, look
 from soxspipe.science.detector.noise import NoiseModel
-from soxspipe.science.extraction.objects import Found, Trace
+from soxspipe.science.extraction.objects import Found
+from soxspipe.science.extraction.trace import Trace
 from soxspipe.science.sky.sky_model import SkyOptions
 from tests.science.extraction.one_order import gaussian_share, lines, order_pixels
 

@@ -10,15 +10,14 @@ from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.datamodel.rectified import RectifiedSpectrum
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes import slit_object, slit_sources, slit_steps
+from soxspipe.recipes import slit_models, slit_sources, slit_steps
 from soxspipe.recipes.slit_extract import ExtractionSettings, half_aperture
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import Orders, OrderState
-from soxspipe.recipes.slit_sources import CHUNKS, Search, Source, Sources
+from soxspipe.recipes.slit_sources import Search, Source, Sources
 from soxspipe.recipes.slit_view import View
 from soxspipe.science.detector.noise import NoiseModel
 from soxspipe.science.extraction import merge, slit_sums
-from soxspipe.science.extraction.slit_cells import slit_cells
 from soxspipe.settings import ExtractSettings
 
 #: FWHM (arcsec) and significance with which objects are looked for.
@@ -96,17 +95,9 @@ def _state(
     return OrderState(pixels, light, known, bits, nothing, nothing, np.ones(len(light)), nothing)
 
 
-def sources_in_image(image: RectifiedSpectrum, how: Search) -> Sources:
-    """The objects of a rectified image and their traces."""
-    return slit_sources.sources_on({1: slit_cells(image, chunks=PIECES * CHUNKS)}, how)
-
-
 def position_of(source: Source) -> float:
-    """Slit position (arcsec) of an object: mean of its trace where it was measured."""
-    measured = [w for w, _, _ in source.trace.samples.values()]
-    wavelength = np.concatenate(measured) if measured else np.empty(0)
-    where = wavelength if wavelength.size else np.array(source.trace.domain)
-    return float(np.mean(source.trace.at(where)))
+    """Slit position (arcsec) of an object: mean of its trace over the arm."""
+    return float(source.trace.at(np.linspace(*source.trace.domain, 64)).mean())
 
 
 def from_frame(
@@ -120,14 +111,10 @@ def from_frame(
     one = np.ones(frame.shape, dtype="f4")
     ready = SlitFrame(frame, _AsWritten(frame.variance, one, one), np.zeros(frame.shape))
     sources = slit_sources.look(orders, search_of(settings))
-    sources = slit_object.model_sources(orders, sources, degree=_degree(settings))
+    sources = slit_models.model_sources(orders, sources, slit_steps.profile_options(settings))
     view = View("", ready, orders, sources, {n: o.sky for n, o in orders.items()})
     how = slit_steps.extraction(settings)
     return [_one_of(view, s.number, lamp, how, settings, arm) for s in sources.each]
-
-
-def _degree(settings: ExtractSettings) -> int:
-    return min(settings.horne_extraction_profile_poly_order, 2)
 
 
 def _one_of(
@@ -163,8 +150,8 @@ def from_image(
     image: RectifiedSpectrum, orders: Orders, settings: ExtractSettings
 ) -> list[Extracted]:
     """All objects of a rectified image. orders : from `pieces_of`."""
-    sources = sources_in_image(image, search_of(settings))
-    sources = slit_object.model_sources(orders, sources, degree=_degree(settings))
+    sources = slit_sources.look(orders, search_of(settings))
+    sources = slit_models.model_sources(orders, sources, slit_steps.profile_options(settings))
     how = slit_steps.extraction(settings)
     return [_in_image(image, orders, sources, s, how) for s in sources.each]
 

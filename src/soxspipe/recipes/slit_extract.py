@@ -54,7 +54,7 @@ def alone(view: View, source: Source, *, clip: float) -> dict[int, Alone]:
 def _alone(view: View, number: int, order: OrderState, source: Source, clip: float) -> Alone:
     pixels, share = order.pixels, source.share[number]
     others = np.asarray(view.sources.light(number, but=source))
-    bright = view.sources.brightness(number) - source.light[number]
+    bright = view.sources.brightness(number) - source.brightness(number)
     data = source.sign * (order.light - others)
     good, variance = order.good, order.variance
     light = np.zeros(len(data))
@@ -121,7 +121,7 @@ def _extract_order(
     count = np.maximum(np.bincount(pixels.nearest, minlength=n), 1)
     own = np.bincount(pixels.nearest, part.sky_variance, n) / count
     half = half_aperture(part, source, settings)
-    inside = np.abs(pixels.slit - source.trace.at(pixels.wavelength)) <= half
+    inside = np.abs(pixels.slit - source.trace.at(pixels.wavelength, pixels.order)) <= half
     box = optimal.boxcar(pixels, part.data, part.variance, part.good, part.model, inside)
     # the same weights as the effective wavelength: sky lines and wavelengths of a bin belong together
     weight = np.where(part.good, part.share**2 / part.variance, 0.0)
@@ -151,7 +151,7 @@ def _extract_order(
 def _trace_pixel(order: OrderState, source: Source, arm: Arm) -> np.ndarray:
     """Pixel across dispersion (m,) at which the trace crosses each native bin."""
     pixels = order.pixels
-    off = np.abs(pixels.slit - source.trace.at(pixels.wavelength))
+    off = np.abs(pixels.slit - source.trace.at(pixels.wavelength, pixels.order))
     nx = arm.shape[1]
     across = (pixels.index // nx if arm.dispersion_axis == "x" else pixels.index % nx).astype("f8")
     weight = np.exp(-0.5 * (off / 0.3) ** 2)

@@ -57,13 +57,14 @@ def trace_table(spectra: OrderSpectra, source: Source) -> Table:
     """Pixel, wavelength and slit position of the trace in every native bin."""
     parts = spectra.orders.items()
     wavelength = np.concatenate([s.wavelength for _, s in parts])
+    slit = np.concatenate([source.trace.at(s.wavelength, n) for n, s in parts])
     return Table(
         {
             "order": np.concatenate([np.full(len(s.x), n, dtype="i2") for n, s in parts]),
             "x": np.concatenate([s.x for _, s in parts]) * u.pix,
             "y": np.concatenate([s.y for _, s in parts]) * u.pix,
             "wavelength": wavelength * u.nm,
-            "slit_position": source.trace.at(wavelength) * u.arcsec,
+            "slit_position": slit * u.arcsec,
         },
         meta={"EXTNAME": "OBJECT_TRACE"},
     )
@@ -112,7 +113,7 @@ def _trace_residuals(image: Image) -> np.ndarray:
     parts = [np.empty(0)]
     for n, (wavelength, position, _) in image.source.trace.samples.items():
         scale = float(np.median(image.view.orders[n].pixels.area))
-        parts.append((position - image.source.trace.at(wavelength)) / scale)
+        parts.append((position - image.source.trace.at(wavelength, n)) / scale)
     return np.concatenate(parts)
 
 

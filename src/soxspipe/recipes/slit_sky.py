@@ -64,7 +64,7 @@ def sky_rows(
         slit = order.pixels.slit
         free = (slit > low + margin) & (slit < high - margin)
         for source, radius in zip(there, reach, strict=True):
-            free &= np.abs(slit - source.trace.at(order.pixels.wavelength)) > radius
+            free &= np.abs(slit - source.trace.at(order.pixels.wavelength, number)) > radius
         rows[number] = free
     return rows
 

@@ -18,6 +18,7 @@ from soxspipe.recipes.recipe import Calibration, RawFrame
 from soxspipe.recipes.slit_extract import Alone, ExtractionSettings
 from soxspipe.recipes.slit_frame import Detrending
 from soxspipe.recipes.slit_merge import Image, Scale
+from soxspipe.recipes.slit_models import ProfileOptions
 from soxspipe.recipes.slit_sources import Search, Source
 from soxspipe.recipes.slit_view import Steps, View, expected_seeing
 from soxspipe.science.detector import quiet
@@ -98,8 +99,19 @@ def steps(settings: Any, target: Sequence[RawFrame], arm: Arm) -> Steps:
             apertures=settings.object_apertures,
         ),
         sky=sky,
-        profile_degree=min(settings.horne_extraction_profile_poly_order, 2),
+        profile=profile_options(settings),
         lacosmic=settings.lacosmic_sigma if settings.use_lacosmic else None,
+    )
+
+
+def profile_options(settings: Any) -> ProfileOptions:
+    """How the profile is fitted. The limit is twice the documented one: the profile is not right to a
+    sigma of every pixel while it is being fitted.
+    """
+    return ProfileOptions(
+        degree=min(settings.horne_extraction_profile_poly_order, 2),
+        clip=2.0 * settings.horne_extraction_profile_clipping_sigma,
+        rounds=settings.horne_extraction_profile_clipping_iteration_count,
     )
 
 
@@ -236,7 +248,7 @@ def trace_figure(image: Image, how: ExtractionSettings, arm: Arm, title: str) ->
     """Draws the collapsed slit and the trace of an image."""
     source, sources = image.source, image.view.sources
     grids = {n: o.pixels.grid for n, o in image.view.orders.items()}
-    line = {n: (grid, source.trace.at(grid)) for n, grid in grids.items()}
+    line = {n: (grid, source.trace.at(grid, n)) for n, grid in grids.items()}
     middle = list(image.parts.values())[len(image.parts) // 2]
     aperture = slit_extract.half_aperture(middle, source, how)
     return lambda: plot_spectra.object_trace(

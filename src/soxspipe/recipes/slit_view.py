@@ -8,12 +8,16 @@ import numpy as np
 from soxspipe.datamodel.frame import Frame
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.instrument.arms import Arm
-from soxspipe.recipes import slit_cosmics, slit_object, slit_orders, slit_sky, slit_sources
+from soxspipe.recipes import slit_cosmics, slit_models, slit_orders, slit_sky, slit_sources
 from soxspipe.recipes.recipe import RawFrame
 from soxspipe.recipes.slit_frame import SlitFrame
+from soxspipe.recipes.slit_models import ProfileOptions
 from soxspipe.recipes.slit_orders import Orders
 from soxspipe.recipes.slit_sky import SkySettings
 from soxspipe.recipes.slit_sources import Search, Sources
+
+#: FWHM assumed where the header tells none, arcsec.
+USUAL_SEEING = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +42,14 @@ class Steps:
     """How sky, objects and cosmic rays of a view are treated.
 
     arm             whose frames these are
-    profile_degree  of the profile's change along an order
+    profile         how the profile is fitted
     lacosmic        limit of L.A.Cosmic, None: it is left out
     """
 
     arm: Arm
     search: Search
     sky: SkySettings
-    profile_degree: int
+    profile: ProfileOptions
     lacosmic: float | None
 
 
@@ -100,7 +104,7 @@ def _first_look(
     sources = slit_sources.look(orders, steps.search)
     orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky, templates)
     sources = slit_sources.look(orders, steps.search)
-    return orders, slit_object.model_sources(orders, sources, degree=steps.profile_degree)
+    return orders, slit_models.model_sources(orders, sources, steps.profile)
 
 
 def _second_look(
@@ -113,10 +117,10 @@ def _second_look(
     """Sky below the objects, and the final model of these."""
     orders = slit_sky.subtract_sky(ready, orders, sources, steps.sky, templates)
     sources = slit_sources.look(orders, steps.search)
-    return orders, slit_object.model_sources(orders, sources, degree=steps.profile_degree)
+    return orders, slit_models.model_sources(orders, sources, steps.profile)
 
 
 def expected_seeing(target: Sequence[RawFrame]) -> float:
     """FWHM to expect, arcsec."""
     seeing = target[0].info.seeing
-    return float(np.clip(seeing, 0.4, 3.0)) if np.isfinite(seeing) else slit_object.USUAL_SEEING
+    return float(np.clip(seeing, 0.4, 3.0)) if np.isfinite(seeing) else USUAL_SEEING

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from soxspipe.science.extraction import profile
+from soxspipe.science.extraction import profile, profile_fit
 from soxspipe.science.extraction.profile import Light
 from tests.science.extraction.one_order import READ_NOISE, SCALE, order_pixels
 
@@ -35,7 +35,7 @@ def star(rng, shape, flux, *, hits=0):
 
 
 def fitted(light, degree=2, fwhm=1.2):
-    return profile.fit(light, fwhm=fwhm, degree=degree)
+    return profile_fit.fit(light, fwhm=fwhm, degree=degree)
 
 
 def shapes(profiles, number=2):
@@ -113,7 +113,7 @@ def test_a_faint_star_gets_a_smooth_and_common_profile():
 def test_the_fit_begins_from_any_width_near_the_right_one():
     light = star(np.random.default_rng(5), seeing, 5000)
     widths = [
-        profile.fit_moffat(light, fwhm=start, reference=740.0)[0] for start in (0.6, 1.0, 1.8)
+        profile_fit.fit_width(light, fwhm=start, reference=740.0).fwhm for start in (0.6, 1.0, 1.8)
     ]
     assert widths == pytest.approx([1.0, 1.0, 1.0], abs=0.03)
 
@@ -131,26 +131,9 @@ def test_without_light_the_width_is_the_one_expected():
         n: Light(p.distance, p.wavelength, p.data, p.variance, p.scale, np.zeros(len(p.data), bool))
         for n, p in star(rng, seeing, 100).items()
     }
-    assert profile.fit_moffat(light, fwhm=1.4, reference=740.0)[0] == 1.4
+    assert profile_fit.fit_width(light, fwhm=1.4, reference=740.0).fwhm == 1.4
     for _, shape in shapes(fitted(light, fwhm=1.4)):
         assert shape.max() == pytest.approx(profile.moffat(np.zeros(1), 1.4, 3.0)[0], rel=0.02)
-
-
-def test_the_spectrum_guess_is_the_spectrum():
-    pixels = ORDERS[1]
-    rng = np.random.default_rng(8)
-    share = seeing(pixels.slit - 0.4, 740.0) * SCALE
-    flux = 1000.0 + 2.0 * np.arange(len(pixels.grid))
-    expected = flux[pixels.nearest] * share
-    variance = expected + SKY
-    data = rng.normal(expected, np.sqrt(variance))
-    good = rng.random(len(data)) > 0.02
-    data[~good] = 1e6
-    for window, scatter in ((1, 0.08), (21, 0.02)):
-        guess = profile.spectrum_guess(pixels, data, variance, good, share, window=window)
-        ratio = (guess / flux)[30:-30]
-        assert ratio.mean() == pytest.approx(1, abs=0.01)
-        assert ratio.std() < scatter
 
 
 def test_seeing_is_better_in_the_red():
@@ -161,3 +144,61 @@ def test_seeing_is_better_in_the_red():
         wide = DISTANCE[shape > 0.5 * shape.max()]
         assert np.ptp(wide) == pytest.approx((wavelength / 500) ** -0.2, abs=0.02)
         assert np.trapezoid(shape, DISTANCE) == pytest.approx(1, abs=0.001)
+
+
+def absorbed(light, share):
+    """The same light after a sky that took `share` of it per arcsec."""
+    return {
+        n: Light(p.distance, p.wavelength, p.data - share * p.scale, p.variance, p.scale, p.good)
+        for n, p in light.items()
+    }
+
+
+@pytest.mark.parametrize("share", [0.0, 3e-4, 2e-3])
+@pytest.mark.parametrize("beta", [2.5, 4.0])
+def test_wings_that_the_sky_holds_are_given_back(share, beta):
+    def shape(distance, wavelength):
+        return seeing(distance, wavelength, 1.1, beta)
+
+    light = absorbed(star(np.random.default_rng(9), shape, 20000), share)
+    pixels = ORDERS[2]
+    fit = fitted(light)[2]
+    distance = pixels.slit - 0.4
+    whole, _ = profile.slit_shares(fit, distance, pixels.slit, pixels.wavelength)
+    ends = np.linspace(pixels.slit.min(), pixels.slit.max(), 2001)
+    true = shape(distance, pixels.wavelength) / np.trapezoid(shape(ends - 0.4, 740.0), ends)
+    # what an extraction with this profile would make of the true light
+    assert (whole * true).sum() / (whole**2).sum() == pytest.approx(1, abs=0.002)
+    assert fit.missing == pytest.approx(share, abs=1e-4)
+
+
+def test_of_a_faint_star_the_error_of_the_sky_is_no_wing():
+    light = star(np.random.default_rng(10), seeing, 60)
+    off = {
+        n: Light(p.distance, p.wavelength, p.data + 0.3, p.variance, p.scale, p.good)
+        for n, p in light.items()
+    }
+    for n, fit in fitted(off).items():
+        assert abs(fit.missing) < 2e-3, n
+        assert fit.fwhm == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_wide_source_gets_back_what_the_sky_took():
+    def shape(distance, wavelength):
+        return gaussian(distance, 4.0)
+
+    light = absorbed(star(np.random.default_rng(11), shape, 3000), 0.02)
+    for fit in fitted(light, fwhm=4.3).values():
+        assert fit.fwhm == pytest.approx(4.0, rel=0.03)
+        assert fit.missing == pytest.approx(0.02, abs=0.002)
+
+
+@pytest.mark.parametrize("place", [0.0, 4.0, 5.8])
+def test_shares_are_of_what_the_slit_lets_pass(place):
+    pixels = ORDERS[1]
+    breaks = np.linspace(-6.0, 6.0, 9)
+    plain = profile.Profile(1.0, 3.0, 740.0, breaks, np.zeros((11, 1)), (600.0, 800.0))
+    share, seen = profile.slit_shares(plain, pixels.slit - place, pixels.slit, pixels.wavelength)
+    per_bin = np.bincount(pixels.nearest, share * pixels.area)[20:-20]
+    assert per_bin.mean() == pytest.approx(1, abs=0.02)
+    assert np.array_equal(share, seen)

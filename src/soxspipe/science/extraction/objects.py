@@ -1,231 +1,231 @@
-"""Find and trace objects on the slit, with all orders together.
+"""Find objects on the slit, with all orders together.
 
 Detection goes as the square root of the number of pixels: one order alone is blind where the whole arm
-sees a target of signal to noise 1 per pixel.
+sees a target of signal to noise 1 per pixel. But what shines in one order only drowns in the noise of the
+others: each order is looked at by itself, too. `line_objects` finds what shines in a few lines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import chebyshev
-from scipy import ndimage
+from scipy import ndimage, signal
 
-from soxspipe.datamodel.geometry import unit
-from soxspipe.datamodel.order_pixels import OrderPixels
-from soxspipe.maths.polynomials import robust_fit
 from soxspipe.maths.profiles import fit_profiles
 from soxspipe.maths.robust import mad_sigma
+from soxspipe.science.extraction.collapse import Cells, collapse_all, densest, mean_profile
 
-#: Slit cells of collapsed profiles, arcsec.
-CELL = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Profiles along the slit in chunks of an order: `value`, `error` (chunks, cells), electrons per
-    pixel; `wavelength` (chunks,) nm; `slit` (cells,) arcsec.
-    """
-
-    value: np.ndarray
-    error: np.ndarray
-    wavelength: np.ndarray
-    slit: np.ndarray
+#: Widths looked for, in units of the expected one.
+_WIDTHS = (1.0, 2.0, 4.0)
+#: FWHM in sigma of a Gaussian.
+FWHM = 2.3548
+#: From this significance on, the light itself tells the width of an object.
+_TELLS_WIDTH = 15.0
+#: How much more significant than on all orders an object on a single one must be: there are many.
+_SINGLE_ORDER = 0.7
 
 
 @dataclass(frozen=True)
 class Found:
-    """An object on the slit: position and FWHM in arcsec, significance of the detection in sigma."""
+    """An object on the slit: position and FWHM in arcsec, significance of the detection in sigma,
+    electrons in the collapsed profile (times arcsec), and whether only emission lines show it.
+    """
 
     position: float
     fwhm: float
     significance: float
+    flux: float = float("nan")
+    lines: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """Slit position (arcsec) of an object as a function of wavelength: a Chebyshev series over
-    `domain` (nm). `samples`: per order wavelength, position, error of what was measured; `clipped`: how
-    many of them the fit left out.
+def find_all(
+    cells: Mapping[int, Cells], *, significance: float, fwhm: float, level: float | None = None
+) -> list[Found]:
+    """Objects on the collapsed slit of all orders, or of any, brightest first.
+
+    fwhm : expected, arcsec. level : as in `find`.
     """
-
-    domain: tuple[float, float]
-    coefficients: np.ndarray
-    samples: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
-    clipped: int = 0
-
-    def at(self, wavelength: np.ndarray) -> np.ndarray:
-        """Slit position at each wavelength; held constant beyond the domain."""
-        t = np.clip(unit(wavelength, self.domain), -1.0, 1.0)
-        return np.asarray(chebyshev.chebval(t, self.coefficients))
-
-
-def collapse(
-    pixels: OrderPixels,
-    residual: np.ndarray,
-    variance: np.ndarray,
-    good: np.ndarray,
-    *,
-    slit_range: tuple[float, float],
-    chunks: int,
-) -> Cells:
-    """Median light along the slit in chunks of one order; medians do not see cosmic rays.
-
-    residual, variance : (n,) sky-subtracted electrons of the listed pixels.
-    """
-    n_cells = round((slit_range[1] - slit_range[0]) / CELL)
-    cell = np.floor((pixels.slit - slit_range[0]) / CELL).astype("i8")
-    chunk = np.minimum(pixels.nearest * chunks // len(pixels.grid), chunks - 1)
-    ok = good & (cell >= 0) & (cell < n_cells)
-    key = (chunk * n_cells + cell)[ok]
-    value, noise = residual[ok], variance[ok]
-    sort = np.lexsort((value, key))
-    key, value = key[sort], value[sort]
-    count = np.bincount(key, minlength=chunks * n_cells)
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    low = np.clip(start + np.maximum(count - 1, 0) // 2, 0, max(len(value) - 1, 0))
-    high = np.clip(start + count // 2, 0, max(len(value) - 1, 0))
-    median = 0.5 * (value[low] + value[high]) if len(value) else np.zeros(chunks * n_cells)
-    spread = np.bincount(key, noise[sort], chunks * n_cells) / np.maximum(count, 1)
-    error = np.where(count >= 5, np.sqrt(1.57 * spread / np.maximum(count, 1)), np.inf)
-    middle = (np.arange(chunks) + 0.5) * len(pixels.grid) / chunks
-    return Cells(
-        value=np.where(count >= 5, median, 0.0).reshape(chunks, n_cells),
-        error=error.reshape(chunks, n_cells),
-        wavelength=pixels.grid[np.minimum(middle.astype("i8"), len(pixels.grid) - 1)],
-        slit=slit_range[0] + (np.arange(n_cells) + 0.5) * CELL,
-    )
+    found = find(*collapse_all(cells), significance=significance, fwhm=fwhm, level=level)
+    strict = significance + _SINGLE_ORDER
+    share = 1.0 / max(len(cells), 1)
+    for part in cells.values():
+        alone = (part.slit, *mean_profile(part))
+        for one in find(*alone, significance=strict, fwhm=fwhm, level=level):
+            if is_new(one, found, fwhm):
+                found.append(
+                    Found(one.position, one.fwhm, one.significance, one.flux * share, one.lines)
+                )
+    return by_brightness(found)
 
 
-def collapse_all(cells: Mapping[int, Cells]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Slit positions, mean profile and its error (cells,), over all chunks of all orders.
+def by_brightness(found: Sequence[Found]) -> list[Found]:
+    """The brightest first; those that only lines show come last."""
+    return sorted(found, key=lambda f: (f.lines, -f.flux))
 
-    Chunks are weighted as a source seen in all of them with the same electrons per pixel.
-    """
-    value = np.concatenate([c.value for c in cells.values()])
-    error = np.concatenate([c.error for c in cells.values()])
-    weight = 1.0 / error**2
-    total = weight.sum(axis=0)
-    safe = np.where(total > 0, total, 1.0)
-    return (
-        next(iter(cells.values())).slit,
-        np.where(total > 0, (weight * value).sum(axis=0) / safe, 0.0),
-        np.where(total > 0, 1.0 / np.sqrt(safe), np.inf),
+
+def is_new(one: Found, found: Sequence[Found], fwhm: float) -> bool:
+    """True unless it stands where another does, or may belong to its wings."""
+    return all(
+        abs(one.position - other.position)
+        > 1.5 * max(fwhm, other.fwhm) * (2.0 if other.significance > 200.0 else 1.0)
+        for other in found
     )
 
 
 def find(
-    slit: np.ndarray, profile: np.ndarray, error: np.ndarray, *, significance: float, fwhm: float
+    slit: np.ndarray,
+    profile: np.ndarray,
+    error: np.ndarray,
+    *,
+    significance: float,
+    fwhm: float,
+    contrast: float = 1e-3,
+    level: float | None = None,
 ) -> list[Found]:
     """Objects on a collapsed profile, brightest first.
 
-    A matched filter of `fwhm` arcsec on the profile above its median; peaks of at least `significance`
-    sigma, where the noise is the larger of the expected and the seen one.
+    Matched filters of several widths on the profile above a straight line. Peaks of at least
+    `significance` sigma, wide ones of more, where the noise is the larger of the expected and the seen
+    one. Beside a brighter object there must be a dip: wings are not objects, nor is what stands out by
+    less than `contrast` of the brightest. level : of the profile between objects, None: it is looked for.
     """
     known = np.isfinite(error)
     if known.sum() < 8:
         return []
-    width = fwhm / 2.355 / CELL
-    floor = _background(profile[known], error[known])
-    excess = np.where(known, profile - floor, 0.0)
-    smooth = ndimage.gaussian_filter1d(excess, width, mode="constant")
-    noise = np.sqrt(
-        ndimage.gaussian_filter1d(np.where(known, error, 0.0) ** 2, width / np.sqrt(2))
-        / (2 * np.sqrt(np.pi) * width)
-    )
-    quiet = smooth[known & (excess < np.percentile(excess[known], 60))]
-    noise = np.maximum(noise, 0.5 * mad_sigma(quiet) if quiet.size > 5 else 0.0)
-    strength = np.where(known, smooth / np.maximum(noise, 1e-9), 0.0)
-    peaks = (strength == ndimage.maximum_filter1d(strength, int(2 * width) * 2 + 1)) & (
-        strength > significance
-    )
-    found = [
-        Found(*_refined(slit, excess, int(at), fwhm), float(strength[at]))
-        for at in np.flatnonzero(peaks)
-    ]
-    return sorted(found, key=lambda f: -f.significance)
+    size = float(slit[1] - slit[0])
+    below = _baseline(slit, profile, error, known) if level is None else level
+    excess = np.where(known, profile - below, 0.0)
+    rougher = _roughness(excess, error)
+    candidates = []
+    for factor in _WIDTHS:
+        width = factor * fwhm
+        if factor > 1.0 and width > 0.4 * (slit[-1] - slit[0]):
+            continue
+        smooth, noise = filtered(excess, np.where(known, error, 0.0), width / FWHM / size)
+        noise = noise * rougher
+        for at, strength in _peaks(smooth, noise, known, contrast):
+            if strength > significance * factor**0.3:
+                candidates.append((strength, at, width))
+    found: list[Found] = []
+    taken: list[tuple[float, float]] = []
+    for strength, at, width in sorted(candidates, reverse=True):
+        if all(abs(slit[at] - s) > 0.75 * max(width, w) for s, w in taken):
+            # the fit must not reach a brighter neighbour
+            room = min([0.5 * abs(slit[at] - s) for s, _ in taken], default=2.0 * width)
+            taken.append((float(slit[at]), width))
+            found.append(_refined(slit, excess, error, at, width, strength, room))
+    return by_brightness(found)
 
 
-def _background(profile: np.ndarray, error: np.ndarray) -> float:
-    """Level between objects: median of the lower half of the profile, which in a slit without objects
-    lies 0.67 sigma below the mean.
-    """
-    values = np.sort(profile)
-    lower = float(np.median(values[: max(len(values) // 2, 3)]))
-    return lower + 0.6745 * float(np.median(error))
-
-
-def _refined(slit: np.ndarray, excess: np.ndarray, at: int, fwhm: float) -> tuple[float, float]:
-    """Position and FWHM (arcsec) of the peak at cell `at`, from a Gaussian fit of its surroundings."""
-    half = max(int(2.0 * fwhm / CELL), 6)
-    low, high = max(at - half, 0), min(at + half + 1, len(slit))
-    parameters, _ = fit_profiles(
-        excess[None, low:high],
-        np.ones((1, high - low)),
-        centre=np.array([float(at - low)]),
-        sigma=fwhm / 2.355 / CELL,
-    )
-    centre, sigma = parameters[0, 1], parameters[0, 2]
-    if not np.isfinite(centre):
-        return float(slit[at]), fwhm
-    return float(slit[low] + centre * CELL), float(np.clip(2.355 * sigma * CELL, 0.3, 8.0))
-
-
-def trace(
-    cells: Mapping[int, Cells],
-    found: Found,
-    *,
-    degree: int,
-    clip_sigma: float,
-    clip_rounds: int,
-) -> Trace:
-    """Follow an object through all orders: one series in wavelength for the whole arm.
-
-    Position errors decide: where a chunk is too faint to see the object it does not count, and without
-    any the object stays where it was found.
-    """
-    samples = {n: _measured(c, found) for n, c in cells.items()}
-    wavelength = np.concatenate([s[0] for s in samples.values()])
-    position = np.concatenate([s[1] for s in samples.values()])
-    error = np.concatenate([s[2] for s in samples.values()])
-    everywhere = np.concatenate([c.wavelength for c in cells.values()])
-    domain = (float(everywhere.min()), float(everywhere.max()))
-    degree = min(degree, max(len(wavelength) // 4 - 1, 0))
-    coefficients, clipped = np.array([found.position]), 0
-    if len(wavelength) >= 4:
-        prior = np.array([2.0, 0.5, 0.3, 0.2, 0.1, 0.1, 0.1])[: degree + 1]
-        coefficients, kept = robust_fit(
-            chebyshev.chebvander(unit(wavelength, domain), degree),
-            position - found.position,
-            error,
-            prior,
-            sigma=clip_sigma,
-            rounds=clip_rounds,
-            floor=0.005,
+def _baseline(
+    slit: np.ndarray, profile: np.ndarray, error: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Level between objects (cells,): a straight line, as sky that slopes would leave it."""
+    line = np.full(len(slit), densest(np.sort(profile[known])))
+    weight = np.where(known, 1.0 / np.where(known, error, 1.0) ** 2, 0.0)
+    for _ in range(5):
+        kept = known & (np.abs(profile - line) < 2.5 * np.where(known, error, 1.0))
+        if kept.sum() < 5:
+            break
+        spread = np.ptp(slit[kept]) > 0.6 * np.ptp(slit) and kept.sum() > 0.4 * known.sum()
+        degree = 1 if spread else 0
+        line = np.polyval(
+            np.polyfit(slit[kept], profile[kept], degree, w=np.sqrt(weight[kept])), slit
         )
-        coefficients[0] += found.position
-        clipped = int((~kept).sum())
-    return Trace(domain, coefficients, samples, clipped)
+    return line
 
 
-def _measured(cells: Cells, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wavelength, position and error of the object in the chunks of one order that show it."""
-    centre = (found.position - cells.slit[0]) / CELL
-    sigma = found.fwhm / 2.355 / CELL
-    near = np.abs(np.arange(len(cells.slit)) - centre) < max(4 * sigma, 8)
-    variance = np.where(near & np.isfinite(cells.error), cells.error**2, np.inf)
-    parameters, error = fit_profiles(
-        cells.value, variance, centre=np.full(len(cells.value), centre), sigma=sigma
+def filtered(excess: np.ndarray, error: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Profile smoothed by a Gaussian of `sigma` cells, and its noise; along the last axis."""
+    kernel = np.exp(-0.5 * (np.arange(-np.ceil(4 * sigma), np.ceil(4 * sigma) + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    smooth = ndimage.correlate1d(excess, kernel, mode="constant")
+    return smooth, np.sqrt(ndimage.correlate1d(error**2, kernel**2, mode="constant"))
+
+
+def significance_at(
+    slit: np.ndarray, profile: np.ndarray, error: np.ndarray, position: float, fwhm: float
+) -> float:
+    """Sigma by which what stands at a slit `position` (arcsec), `fwhm` wide, exceeds the rest."""
+    known = np.isfinite(error)
+    if known.sum() < 8:
+        return 0.0
+    excess = np.where(known, profile - _baseline(slit, profile, error, known), 0.0)
+    sigma = fwhm / FWHM / float(slit[1] - slit[0])
+    smooth, noise = filtered(excess, np.where(known, error, 0.0), sigma)
+    at = int(np.argmin(np.abs(slit - position)))
+    return float(smooth[at] / noise[at]) if noise[at] > 0 else 0.0
+
+
+def _roughness(excess: np.ndarray, error: np.ndarray) -> float:
+    """Scatter between neighbouring cells over the expected one, at least 1, in the quieter half of the
+    slit: objects are smooth. At most 3: of very bright ones every cell shows the structure.
+    """
+    bend = excess[:-2] - 2.0 * excess[1:-1] + excess[2:]
+    noise = np.sqrt(error[:-2] ** 2 + 4.0 * error[1:-1] ** 2 + error[2:] ** 2)
+    known = np.isfinite(noise) & (noise > 0)
+    if known.sum() < 9:
+        return 1.0
+    strength = np.abs(excess[1:-1][known]) / error[1:-1][known]
+    quiet = strength <= np.median(strength)
+    # of noise alone the quieter half has 0.65 of the scatter
+    return float(np.clip(mad_sigma((bend[known] / noise[known])[quiet]) / 0.65, 1.0, 3.0))
+
+
+def _peaks(
+    smooth: np.ndarray, noise: np.ndarray, known: np.ndarray, contrast: float
+) -> list[tuple[int, float]]:
+    """Cell and strength (sigma) of every peak, also at the ends."""
+    floor = float(smooth[known].min())
+    padded = np.concatenate([[floor - 1.0], np.where(known, smooth, floor), [floor - 1.0]])
+    at, properties = signal.find_peaks(padded, prominence=0.0)
+    at, stands_out = at - 1, properties["prominences"]
+    sigma = np.maximum(noise[at], 1e-12)
+    height = smooth[at]
+    dip = height - np.maximum(stands_out, 0.0)
+    beside = dip > sigma  # on the wings of a brighter one
+    strength = np.where(beside, stands_out / (1.4 * sigma), height / sigma)
+    enough = np.minimum(stands_out, height) > contrast * float(smooth.max())
+    return [(int(a), float(s)) for a, s, e in zip(at, strength, enough, strict=True) if e]
+
+
+def _refined(
+    slit: np.ndarray,
+    excess: np.ndarray,
+    error: np.ndarray,
+    at: int,
+    width: float,
+    strength: float,
+    room: float,
+) -> Found:
+    """Position and width of the peak at cell `at`, from a Gaussian fit within `room` arcsec of it."""
+    size = float(slit[1] - slit[0])
+    if strength < _TELLS_WIDTH:
+        smooth, _ = filtered(excess, error * 0.0, width / FWHM / size)
+        at_peak = vertex(smooth, at)
+        flux = float(smooth[at]) * width * 1.5
+        return Found(float(slit[0] + at_peak * size), width, strength, flux)
+    half = max(int(min(2.0 * width, room) / size), 4)
+    low, high = max(at - half, 0), min(at + half + 1, len(slit))
+    part = excess[None, low:high]
+    doubt = 0.02 * float(np.abs(part).max())
+    parameters, _ = fit_profiles(
+        part,
+        error[None, low:high] ** 2 + doubt**2,
+        centre=np.array([float(at - low)]),
+        sigma=width / FWHM / size,
     )
-    ok = (
-        (parameters[:, 0] > 5 * error[:, 0])
-        & (np.abs(parameters[:, 1] - centre) < 2 * sigma + 2)
-        & (error[:, 1] < 1.0)
-        & (parameters[:, 2] < 3 * sigma)
-        & (parameters[:, 2] > sigma / 3)
-    )
-    return (
-        cells.wavelength[ok],
-        cells.slit[0] + parameters[ok, 1] * CELL,
-        error[ok, 1] * CELL,
-    )
+    counts, centre, sigma, _ = parameters[0]
+    if not np.isfinite(centre) or abs(centre + low - at) * size > 0.5 * width or counts <= 0:
+        return Found(float(slit[at]), width, strength, float(excess[at]) * width)
+    fwhm = float(np.clip(FWHM * sigma * size, 0.3, 8.0))
+    return Found(float(slit[low] + centre * size), fwhm, strength, float(counts) * size)
+
+
+def vertex(values: np.ndarray, at: int) -> float:
+    """Place of the maximum of the parabola through the values around cell `at`."""
+    if at == 0 or at == len(values) - 1:
+        return float(at)
+    before, here, after = values[at - 1 : at + 2]
+    bend = before - 2.0 * here + after
+    return at + (float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0)

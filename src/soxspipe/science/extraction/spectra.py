@@ -1,0 +1,102 @@
+"""Spectra of several objects that share the slit, solved for together in each native bin."""
+
+import numpy as np
+
+from soxspipe.datamodel.order_pixels import OrderPixels
+
+#: Windows, native bins, over which spectra may be smoothed.
+WINDOWS = (1, 5, 25, 101)
+
+
+def joint(
+    pixels: OrderPixels,
+    data: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    shapes: np.ndarray,
+    *,
+    window: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flux per native bin of each object and its error (k, m), smoothed over `window` bins.
+
+    Parameters
+    ----------
+    data, variance, good : (n,). shapes : (k, n) part of a bin's light in each pixel.
+    Objects that cannot be told apart in a bin share its light; a bin without pixels has flux 0 and an
+    infinite error.
+    """
+    k, m, bins = len(shapes), len(pixels.grid), pixels.nearest
+    weight = np.where(good, 1.0 / variance, 0.0)
+    normal, vector = np.empty((m, k, k)), np.empty((m, k))
+    for i, one in enumerate(shapes):
+        vector[:, i] = _smoothed(np.bincount(bins, weight * one * data, m), window)
+        for j in range(i, k):
+            normal[:, i, j] = _smoothed(np.bincount(bins, weight * one * shapes[j], m), window)
+            normal[:, j, i] = normal[:, i, j]
+    diagonal = np.einsum("mii->mi", normal)
+    known = diagonal > 0
+    # a pull of 1e-6 of its weight decides between objects that cover each other
+    diagonal += np.where(known, 1e-6 * diagonal, 1.0)
+    inverse = np.linalg.inv(normal)
+    flux = np.einsum("mij,mj->im", inverse, vector)
+    error = np.sqrt(np.maximum(np.einsum("mii->im", inverse), 0.0))
+    return np.where(known.T, flux, 0.0), np.where(known.T, error, np.inf)
+
+
+def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    window = min(window, 2 * ((len(values) - 1) // 2) + 1)  # longer than the order says no more
+    return values if window == 1 else np.convolve(values, np.ones(window), mode="same")
+
+
+def adaptive(
+    pixels: OrderPixels,
+    data: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    shapes: np.ndarray,
+    *,
+    significance: float = 6.0,
+) -> np.ndarray:
+    """Flux per native bin of each object (k, m), smoothed as little as its significance allows.
+
+    A continuum of little signal is averaged over many bins, an emission line stays one. Fluxes may be
+    negative: what is cut at zero is too bright on average.
+    """
+    result = np.zeros((len(shapes), len(pixels.grid)))
+    for window in reversed(WINDOWS):
+        flux, error = joint(pixels, data, variance, good, shapes, window=window)
+        wide = window == WINDOWS[-1]
+        result = np.where(wide | (np.abs(flux) > significance * error), flux, result)
+    return result
+
+
+def robust(
+    pixels: OrderPixels,
+    data: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    shape: np.ndarray,
+) -> np.ndarray:
+    """Flux per native bin (m,) of one object: the weighted median of what its pixels say.
+
+    A cosmic ray moves it little as long as it touches less than half of the weight; an emission line
+    moves all pixels alike.
+    """
+    m, bins = len(pixels.grid), pixels.nearest
+    use = good & (shape > 0.05 * float(np.max(shape, initial=0.0)))
+    bins, value = bins[use], data[use] / shape[use]
+    weight = shape[use] ** 2 / variance[use]
+    order = np.lexsort((value, bins))
+    bins, value, weight = bins[order], value[order], weight[order]
+    total = np.cumsum(weight)
+    count = np.bincount(bins, minlength=m)
+    stop = np.cumsum(count)
+    start = stop - count
+    upto = np.concatenate([[0.0], total])
+    middle = 0.5 * (upto[start] + upto[stop])
+    at = np.clip(np.searchsorted(total, middle), start, np.maximum(stop - 1, start))
+    return (
+        np.where(count > 0, value[np.minimum(at, max(len(value) - 1, 0))], 0.0)
+        if len(value)
+        else np.zeros(m)
+    )
