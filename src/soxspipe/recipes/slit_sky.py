@@ -13,6 +13,10 @@ from soxspipe.science.sky import sky_model
 #: Share of an object's light that may be left after its model was subtracted.
 MODEL_ERROR = 0.05
 
+#: Parts of the slit that are left to an object, in its FWHM to each side: of a modelled one, and the most
+#: of one that is not. Wings beyond are taken out of the sky once they are modelled.
+_CORE, _WIDEST = 1.2, 3.0
+
 
 @dataclass(frozen=True)
 class SkySettings:
@@ -26,11 +30,14 @@ class SkySettings:
 
 def _mask_radius(sources: Sources, source: Source, *, generous: bool) -> float:
     """Distance (arcsec) from an object beyond which the slit is sky: where its wings sink into the
-    noise of the collapsed slit, at least 1.5 FWHM.
+    noise of the collapsed slit, at least 1.5 FWHM and at most 3. Of a modelled object only the core is
+    left out, whose light goes with the errors of the sky.
     """
     found = source.found
     if found is None:
         return 0.0
+    if source.light:
+        return _CORE * found.fwhm
     height = abs(float(np.interp(found.position, sources.slit, sources.collapsed)))
     noise = float(np.median(sources.error[np.isfinite(sources.error)]))
     distance = np.arange(0.0, 8.0, 0.05)
@@ -38,7 +45,8 @@ def _mask_radius(sources: Sources, source: Source, *, generous: bool) -> float:
     wing /= profile.moffat(np.zeros(1), found.fwhm, 3.0)
     visible = distance[wing > 0.5 * noise]
     radius = float(visible.max()) if visible.size else 0.0
-    return max(radius * (1.1 if generous else 1.0), 1.5 * found.fwhm)
+    radius *= 1.1 if generous else 1.0
+    return float(np.clip(radius, 1.5 * found.fwhm, _WIDEST * found.fwhm))
 
 
 def sky_rows(
