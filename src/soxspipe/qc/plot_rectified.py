@@ -168,9 +168,9 @@ def _scatter(
 
 
 def _quiet_rows(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """(m,) bool: the half of the well-filled rows with the least light."""
+    """(m,) bool: the half of the well-filled rows with the least light, negative images included."""
     filled = good.mean(axis=1)
     well = filled > 0.8 * filled.max()
     level = np.full(len(flux), np.inf)
-    level[well] = [style.median(row) for row in flux[well]]
+    level[well] = [abs(style.median(row)) for row in flux[well]]
     return np.asarray(level <= np.median(level[well]))
