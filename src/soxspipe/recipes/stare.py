@@ -1,5 +1,6 @@
 """stare, stare_std: one pointing; sky modelled on the frame, objects extracted optimally."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -28,6 +29,8 @@ from soxspipe.recipes.slit_orders import OrderState
 from soxspipe.recipes.slit_view import View
 from soxspipe.science.sky.order_sky import OrderSky
 from soxspipe.settings import StareSettings, StareStdSettings
+
+log = logging.getLogger(__name__)
 
 _TECH = "ECHELLE,SLIT,STARE"
 #: Products whose headers tell of the object.
@@ -80,9 +83,12 @@ def stare_std(inputs: StandardInputs, settings: StareStdSettings, arm: Arm) -> R
     if not settings.use_flat:
         return result
     how = slit_steps.extraction(settings)
-    raw = slit_steps.without_flat(seen.images[0], inputs.flat, inputs.flat.lamp, how, arm)
+    raw = [
+        slit_steps.without_flat(image, inputs.flat, inputs.flat.lamp, how, arm)
+        for image in seen.images
+    ]
     scale = slit_steps.scale_of(settings, arm)
-    native, whole = slit_steps.spectrum_of([raw], inputs.flat.lamp, how, arm, scale)
+    native, whole = slit_steps.spectrum_of(raw, inputs.flat.lamp, how, arm, scale)
     title = _title(inputs.target)
     return replace(
         result,
@@ -117,7 +123,7 @@ def stare(inputs: Inputs, settings: StareSettings, arm: Arm) -> Result:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The view and the images of the target in it."""
+    """The (first) view, and the images of the target in all views."""
 
     view: View
     images: list[Image]
@@ -129,12 +135,23 @@ def _seen(
     """Frame, sky, objects, and the target taken apart from the rest."""
     how = slit_steps.detrending(inputs, settings, arm)
     flat = inputs.flat if settings.use_flat else None
-    ready = slit_frame.flat_fielded(slit_frame.pointing(target, how), flat)
-    pixels = slit_orders.order_pixels(inputs.pixel_map, arm, flat_fielded=ready.flat_fielded)
-    view = slit_view.seen(ready, pixels, slit_steps.steps(settings, target, arm))
-    slit_steps.tell(view)
-    images = slit_steps.images_of(view, 1, inputs.flat.lamp, slit_steps.extraction(settings), arm)
-    return _Seen(view, images)
+    pixels = slit_orders.order_pixels(inputs.pixel_map, arm, flat_fielded=flat is not None)
+    steps = slit_steps.steps(settings, target, arm)
+    together = settings.combine == "before"
+    views = []
+    for exposures in (target,) if together else tuple((raw,) for raw in target):
+        ready = slit_frame.flat_fielded(slit_frame.pointing(exposures, how), flat)
+        views.append(slit_view.seen(ready, pixels, steps))
+        slit_steps.tell(views[-1])
+    if len(views) > 1:
+        log.warning("images and plots show the first of %d exposures", len(views))
+    extraction = slit_steps.extraction(settings)
+    images = [
+        image
+        for view in views
+        for image in slit_steps.images_of(view, 1, inputs.flat.lamp, extraction, arm)
+    ]
+    return _Seen(views[0], images)
 
 
 def _title(target: tuple[RawFrame, ...]) -> str:
