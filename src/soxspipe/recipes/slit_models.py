@@ -1,7 +1,7 @@
 """Model every image on the slit: its spatial profile, and its spectrum together with the others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -152,9 +152,10 @@ def _from_light(
     """
     found = [k for k, s in enumerate(each) if s.found is not None]
     first = max(found, key=lambda k: power[k])
+    twins = [k for k in found if each[k].number == each[first].number]
     # sky beside a positive and a negative image holds as much of the one as of the other
     template = profile_fit.fit(
-        data[first],
+        _together([data[k] for k in twins]),
         fwhm=each[first].fwhm,
         degree=degree,
         prior=_prior(each[first]),
@@ -164,7 +165,7 @@ def _from_light(
     usual = float(np.median([p.fwhm for p in template.values()]))
     result = []
     for k, source in enumerate(each):
-        if k == first or source.found is None:
+        if k in twins or source.found is None:
             profiles = template
         elif power[k] > _OWN_PROFILE or _is_wider(data[k], source, usual, reference):
             profiles = profile_fit.fit(
@@ -176,6 +177,19 @@ def _from_light(
             profiles = {n: replace(p, missing=0.0) for n, p in profiles.items()}
         result.append(shapes[k] if source.found is None else _shape(orders, source, profiles))
     return result
+
+
+def _together(parts: list[dict[int, profile.Light]]) -> dict[int, profile.Light]:
+    """Light of both images of an object: each lies in the wings of the other, and only together do they
+    tell what their profile is far out on either side.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    names = [f.name for f in fields(profile.Light)]
+    return {
+        n: profile.Light(*(np.concatenate([getattr(p[n], name) for p in parts]) for name in names))
+        for n in parts[0]
+    }
 
 
 def _prior(source: Source) -> float:
