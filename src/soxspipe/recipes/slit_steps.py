@@ -219,7 +219,9 @@ def tell(view: View) -> None:
             float(target.trace.at(np.array([target.trace.domain[0]]))[0]),
         )
     for order, state in view.orders.items():
-        if not state.converged:
+        if not state.good.any():
+            log.warning("order %s has no usable pixels: its spectrum is empty", order)
+        elif not state.converged:
             log.warning(
                 "the sky of order %s could not be refined: it is that of a coarse fit", order
             )
