@@ -128,8 +128,7 @@ def _extract_order(
     total = np.maximum(np.bincount(pixels.nearest, weight, n), 1e-30)
     density = np.bincount(pixels.nearest, weight * sky / np.maximum(pixels.area, 1e-6), n) / total
     number = pixels.first + np.arange(n)
-    touched = np.zeros(n, dtype="u2")
-    np.bitwise_or.at(touched, pixels.nearest, order.flags & UNUSABLE)
+    touched = optimal.reasons(pixels, order.flags & UNUSABLE, part.share)
     blaze = np.full(n, np.nan) if lamp is None else np.asarray(lamp, dtype="f8")[number]
     x, y = arm.dispersion_and_slit(number.astype("f8"), _trace_pixel(order, source, arm))
     return OrderSpectrum(
