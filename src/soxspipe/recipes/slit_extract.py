@@ -64,7 +64,7 @@ def _alone(view: View, number: int, order: OrderState, source: Source, clip: flo
         light = flux[pixels.nearest] * share
         smooth = np.convolve(np.maximum(flux, 0.0), np.full(5, 0.2), mode="same")[pixels.nearest]
         variance = order.expected_variance(
-            view.ready, np.maximum(order.sky, 0.0) + bright + smooth * share
+            view.ready, np.maximum(order.sky, 0.0) + bright + source.noise * smooth * share
         )
         good = order.good & ~optimal.outliers(data, variance, light, sigma=np.sqrt(clip))
     return Alone(order, data, variance, good, share, light, order.sky_variance)
