@@ -59,8 +59,8 @@ def fit_profiles(
 
 
 def _unit_diagonal(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normal matrices (n, 4, 4) with ones on the diagonal, and the scales (n, 4) by which rows and columns
-    were divided. A pull of 1e-10 of its weight keeps a parameter that no pixel tells where it is.
+    """Normal matrices (n, 4, 4) with ones on the diagonal, and the scales (n, 4) of rows and columns that
+    were divided out. A pull of 1e-10 of its weight keeps a parameter that no pixel tells where it is.
     """
     scale = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-12))
     return normal / (scale[:, :, None] * scale[:, None, :]) + 1e-10 * np.eye(4), scale

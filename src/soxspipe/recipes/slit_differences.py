@@ -99,7 +99,7 @@ def _result(
             for name, side in zip(seen.names, view.sides or (), strict=False)
         }
     _, flattened = slit_rectified.rectified(images, lamp, settings, arm)
-    cards = slit_steps.cards(seen.views[0].sources.target)
+    cards = slit_steps.cards(seen.views[0], seen.views[0].sources.target)
     return Result(
         products={
             **_images(seen),

@@ -94,9 +94,10 @@ def subtract_sky(
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
     first, and every row counts, as much as the model's own error allows: sky and object are then known
-    as well as one fit of both would know them. Where the target is expected but was not found the sky takes
-    no part either, or it would swallow some of the light whose upper limits are asked for. `templates`: orders of the frame in which the sky that a
-    difference has lost was modelled; lines are where they were there.
+    as well as one fit of both would know them. Where the target is expected but was not found the sky
+    takes no part either, or it would swallow some of the light whose upper limits are asked for.
+    `templates`: orders of the frame in which the sky that a difference has lost was modelled; lines are
+    where they were there.
     """
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}

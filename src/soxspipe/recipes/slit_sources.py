@@ -105,6 +105,15 @@ class Sources:
         """False if nothing stands out on the slit."""
         return self.target.found is not None
 
+    def room(self, source: Source) -> float:
+        """From where an image stands to the nearer end of the slit that is searched, in its FWHM; NaN if
+        nothing was found.
+        """
+        if source.found is None:
+            return float("nan")
+        at = source.found.position
+        return float(min(at - self.slit[0], self.slit[-1] - at) / source.fwhm)
+
     def light(self, order: int, but: Source | None = None) -> np.ndarray | float:
         """Electrons of all images (n,), subtracted ones negative, `but` one left out."""
         parts = [s.sign * s.light[order] for s in self.each if s is not but and order in s.light]

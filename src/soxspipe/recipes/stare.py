@@ -159,7 +159,7 @@ def _result(
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in target])
     title = _title(target)
-    cards = slit_steps.cards(view.sources.target)
+    cards = slit_steps.cards(view, view.sources.target)
     return Result(
         products={
             "SKY_SUBTRACTED_OBJECT": subtracted,
