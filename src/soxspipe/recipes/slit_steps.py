@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from soxspipe.datamodel.flat import MasterFlat
-from soxspipe.datamodel.frame import Frame
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.instrument.arms import Arm
@@ -235,6 +235,14 @@ def tell(view: View) -> None:
             log.warning(
                 "the sky of order %s could not be refined: it is that of a coarse fit", order
             )
+
+
+def tell_saturated(native: OrderSpectra, least: float = 0.001) -> None:
+    """Say so if more than a share `least` of the native bins are lost to saturation."""
+    flags = np.concatenate([order.flags for order in native.orders.values()])
+    share = float(np.mean((flags & np.uint16(PixelFlag.SATURATED)) != 0)) if flags.size else 0.0
+    if share > least:
+        log.warning("%.1f %% of the spectrum is saturated: those bins are flagged", 100.0 * share)
 
 
 def cards(view: View, target: Source) -> Cards:

@@ -153,6 +153,7 @@ def _result(
     lamp = inputs.flat.lamp
     scale = slit_steps.scale_of(settings, arm)
     native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
+    slit_steps.tell_saturated(native)
     before, sky, subtracted, residuals = _frames(view)
     straight, flattened = slit_rectified.rectified(images, lamp, settings, arm)
     further = _others(view, lamp, how, arm, scale)
