@@ -19,7 +19,7 @@ from soxspipe.simulator.conditions import ORDINARY, Conditions
 from soxspipe.simulator.detector import READOUT
 from soxspipe.simulator.exposure import Night, illuminate, take
 from soxspipe.simulator.headers import raw_header
-from soxspipe.simulator.ideal import as_bright_as_told
+from soxspipe.simulator.ideal import as_bright_as_told, binning_factors, to_binned
 from soxspipe.simulator.light import Light
 from soxspipe.simulator.observation import USUAL, Observation
 from soxspipe.simulator.plan import Exposure, night_plan
@@ -136,17 +136,20 @@ class Day:
     def true_orders(self) -> OrderTable:
         """Centres and edges of the orders as they are."""
         half, traces = 0.5 * self.arm.slit_length, {}
+        along_factor, across_factor = binning_factors(self.night)
         for number, path in self.night.paths.items():
             pixel = np.arange(path.n_columns, dtype="f8")
             lit = (pixel >= path.along[0]) & (pixel <= path.along[-1])
             low, high = pixel[lit][[0, -1]]
+            span = float(to_binned(low, along_factor)), float(to_binned(high, along_factor))
             unit = (2.0 * pixel[lit] - low - high) / (high - low)
             _, across = path.at_slit(np.array([0.0, -half, half]))
+            across = to_binned(across, across_factor)
             centre, lower, upper = (
                 chebyshev.chebfit(unit, line[lit], 6)
                 for line in (across[0], across[1:].min(axis=0), across[1:].max(axis=0))
             )
-            traces[number] = OrderTrace((low, high), centre, np.array([1.0]), lower, upper)
+            traces[number] = OrderTrace(span, centre, np.array([1.0]), lower, upper)
         return OrderTable(traces, self.arm.dispersion_axis)
 
     def errors(self, solution: DispersionSolution, reach: float) -> "Errors":

@@ -23,7 +23,8 @@ def true_solution(day: Day) -> DispersionSolution:
         t, s = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (60, 14))
         grid_t, grid_s = (a.ravel() for a in np.meshgrid(t, s, indexing="ij"))
         wavelength = 0.5 * (domain[0] + domain[1] + grid_t * (domain[1] - domain[0]))
-        places = day.night.optics.position(order, wavelength, _SLIT[1] * grid_s)
+        unbinned = day.night.optics.position(order, wavelength, _SLIT[1] * grid_s)
+        places = [(p + 0.5) / n - 0.5 for p, n in zip(unbinned, day.arm.binning, strict=True)]
         basis = chebyshev.chebvander2d(grid_t, grid_s, list(_DEGREES))
         shape = tuple(n + 1 for n in _DEGREES)
         x, y = (np.linalg.lstsq(basis, axis)[0].reshape(shape) for axis in places)

@@ -50,3 +50,15 @@ def test_a_row_with_hardly_a_pixel_is_nan():
     assert np.isnan(p[0]).all()
     assert np.isnan(error[0]).all()
     assert p[1, 1] == pytest.approx(11.8, abs=0.005)
+
+
+def test_rows_that_leave_parameters_open_do_not_stop_the_others():
+    """A saturated star: hardly a pixel is left, and those are known very well."""
+    profiles = rows(np.full(24, 12.3), counts=1e9, sigma=2.0)
+    variance = np.full(profiles.shape, 1e-6)
+    for k in range(23):
+        variance[k, : k + 1] = variance[k, k + 3 :] = np.inf
+    p, error = fit_profiles(profiles, variance, centre=np.full(24, 12.0), sigma=1.8)
+    assert np.isnan(p[:23]).all()
+    assert np.isnan(error[:23]).all()
+    assert p[23, 1] == pytest.approx(12.3, abs=0.005)

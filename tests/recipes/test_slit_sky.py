@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from soxspipe.datamodel.frame import Frame, PixelFlag
-from soxspipe.recipes import slit_sky
+from soxspipe.recipes import slit_models, slit_sky
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.recipes.slit_orders import OrderState, listed, sky_image, slit_range
 from soxspipe.recipes.slit_sky import SkySettings
 from soxspipe.recipes.slit_sources import Search, Source, Sources, look
 from soxspipe.science.detector.noise import NoiseModel
+from soxspipe.science.extraction import optimal
 from soxspipe.science.extraction.objects import Found
 from soxspipe.science.extraction.trace import Trace
 from soxspipe.science.sky.sky_model import SkyOptions
@@ -161,6 +162,57 @@ def test_sky_is_better_known_once_the_star_is():
         truth = sky.ravel()[orders[n].pixels.index]
         assert np.std(second[n].sky - truth) < np.std(first[n].sky - truth)
         assert second[n].sky_variance.mean() < first[n].sky_variance.mean()
+
+
+def test_the_sky_swallows_nothing_of_an_object_too_faint_to_be_found():
+    """Else upper limits were too low where they are asked for."""
+    blind = replace(FIND, significance=1e3, expected=STAR)
+    swallowed, pulls = [], []
+    for seed in range(4):
+        ready, orders, sky = frame(seed, 20.0)
+        for _ in range(2):
+            sources = look(orders, blind)
+            assert not sources.is_found
+            sources = slit_models.model_sources(orders, sources, slit_models.ProfileOptions())
+            orders = slit_sky.subtract_sky(ready, orders, sources, SETTINGS)
+        for n, o in orders.items():
+            share = sources.target.share[n]
+            free = o.data - sky.ravel()[o.pixels.index]
+            measured, known = (
+                optimal.horne(o.pixels, light, o.variance, o.good, share)
+                for light in (o.light, free)
+            )
+            count = np.bincount(o.pixels.nearest)
+            own = np.bincount(o.pixels.nearest, o.sky_variance) / count
+            error = np.sqrt(measured.variance + measured.rows**2 * own)
+            lost = (known.flux - measured.flux)[10:-10]
+            swallowed.append(lost / 20.0)
+            # the star is a Gaussian: what a Moffat finds of it is not at stake
+            pulls.append(((measured.flux - np.mean(known.flux)) / error)[10:-10])
+    assert abs(np.mean(swallowed)) < 0.03
+    assert np.mean(np.square(pulls)) == pytest.approx(1.0, abs=0.06)
+
+
+def test_an_order_without_usable_pixels_is_given_up_and_the_others_are_not():
+    ready, orders, sky = frame(5, 300.0)
+    flags = np.array(ready.frame.flags)
+    flags.ravel()[orders[2].pixels.index[:-50]] = int(PixelFlag.BAD)
+    data = np.where(flags > 0, np.float32(-1e4), ready.frame.data)
+    ready = replace(ready, frame=replace(ready.frame, data=data, flags=flags))
+    orders = listed(ready, {n: o.pixels for n, o in orders.items()})
+    assert not orders[2].good.any()
+    assert orders[1].good.mean() > 0.99
+    sources = look(orders, FIND)
+    orders = slit_sky.subtract_sky(ready, orders, sources, SETTINGS)
+    sources = slit_models.model_sources(orders, look(orders, FIND), slit_models.ProfileOptions())
+    assert sources.target.found.position == pytest.approx(STAR, abs=0.05)
+    orders = slit_sky.subtract_sky(ready, orders, sources, SETTINGS)
+    one, two = orders[1], orders[2]
+    assert (two.sky == 0).all()
+    sums = optimal.horne(two.pixels, two.light, two.variance, two.good, sources.target.share[2])
+    assert np.isnan(sums.flux).all()
+    error = (one.sky - sky.ravel()[one.pixels.index]) / np.sqrt(one.variance)
+    assert np.sqrt(np.mean(error**2)) < 0.35
 
 
 def test_sky_stays_if_it_is_not_to_be_subtracted():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from soxspipe.recipes import slit_models, slit_sources
+from soxspipe.recipes import slit_models, slit_sources, slit_steps
 from soxspipe.recipes.slit_orders import OrderState
 from soxspipe.recipes.slit_sources import Search
+from soxspipe.recipes.slit_view import View
 from soxspipe.science.extraction import optimal, profile
 from tests.science.extraction.one_order import READ_NOISE, gaussian_share, lines, order_pixels
 
@@ -225,6 +226,16 @@ def test_the_target_and_its_twin_come_before_others():
     assert found == pytest.approx([-2.5, 2.5, 0.0, 5.0], abs=0.1)
     for source, flux in zip(sources.each, (5000, 5000, 1000, 1000), strict=True):
         assert fluxes(orders, sources, source).mean() == pytest.approx(flux, rel=0.03)
+
+
+@pytest.mark.parametrize(("place", "at_end"), [(5.3, True), (-5.3, True), (3.0, False)])
+def test_a_star_at_the_end_of_the_slit_is_told(place, at_end, caplog):
+    orders = observed(np.random.default_rng(12), [(20000, star(place))])
+    sources = modelled(orders)
+    view = View("", None, orders, sources, {})
+    slit_steps.tell(view)
+    assert ("at the end of the slit" in caplog.text) == at_end
+    assert slit_steps.cards(view, sources.target)["ESO PRO OBJ ATEND"][0] == at_end
 
 
 def test_a_star_at_the_end_of_the_slit_is_extracted_as_far_as_it_is_seen():

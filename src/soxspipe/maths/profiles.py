@@ -40,8 +40,9 @@ def fit_profiles(
     damping = np.full(n, 1e-2)
     chi2, normal, gradient = _equations(p, edge, data, weight)
     for _ in range(rounds):
-        damped = normal * (1.0 + damping[:, None, None] * np.eye(4)) + 1e-12 * np.eye(4)
-        step = np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
+        unit, scale = _unit_diagonal(normal)
+        damped = unit + damping[:, None, None] * np.eye(4)
+        step = np.linalg.solve(damped, (gradient / scale)[:, :, None])[:, :, 0] / scale
         trial = p + step
         trial[:, 2] = np.clip(trial[:, 2], 0.3, m / 3)
         trial[:, 1] = np.clip(trial[:, 1], 0, m - 1)
@@ -50,10 +51,19 @@ def fit_profiles(
         p[better], chi2[better] = trial[better], new_chi2[better]
         normal[better], gradient[better] = new_normal[better], new_gradient[better]
         damping = np.where(better, damping * 0.2, damping * 10.0)
-    covariance = np.linalg.inv(normal + 1e-12 * np.eye(4))
-    errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    unit, scale = _unit_diagonal(normal)
+    covariance = np.linalg.inv(unit)
+    errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)) / scale
     bad = (weight > 0).sum(axis=1) < 6
     return np.where(bad[:, None], np.nan, p), np.where(bad[:, None], np.nan, errors)
+
+
+def _unit_diagonal(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrices (n, 4, 4) with ones on the diagonal, and the scales (n, 4) of rows and columns that
+    were divided out. A pull of 1e-10 of its weight keeps a parameter that no pixel tells where it is.
+    """
+    scale = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-12))
+    return normal / (scale[:, :, None] * scale[:, None, :]) + 1e-10 * np.eye(4), scale
 
 
 def _equations(

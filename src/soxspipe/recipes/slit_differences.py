@@ -87,6 +87,7 @@ def _result(
     by_name = _named_images(seen, 0.0, lamp, how, arm)
     images = list(by_name.values())
     native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
+    slit_steps.tell_saturated(native)
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in frames])
     title = f"{frames[0].info.object or 'target'}, {frames[0].info.file}"
@@ -99,7 +100,7 @@ def _result(
             for name, side in zip(seen.names, view.sides or (), strict=False)
         }
     _, flattened = slit_rectified.rectified(images, lamp, settings, arm)
-    cards = slit_steps.cards(seen.views[0].sources.target)
+    cards = slit_steps.cards(seen.views[0], seen.views[0].sources.target)
     return Result(
         products={
             **_images(seen),

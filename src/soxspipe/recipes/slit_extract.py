@@ -64,7 +64,7 @@ def _alone(view: View, number: int, order: OrderState, source: Source, clip: flo
         light = flux[pixels.nearest] * share
         smooth = np.convolve(np.maximum(flux, 0.0), np.full(5, 0.2), mode="same")[pixels.nearest]
         variance = order.expected_variance(
-            view.ready, np.maximum(order.sky, 0.0) + bright + smooth * share
+            view.ready, np.maximum(order.sky, 0.0) + bright + source.noise * smooth * share
         )
         good = order.good & ~optimal.outliers(data, variance, light, sigma=np.sqrt(clip))
     return Alone(order, data, variance, good, share, light, order.sky_variance)
@@ -128,8 +128,7 @@ def _extract_order(
     total = np.maximum(np.bincount(pixels.nearest, weight, n), 1e-30)
     density = np.bincount(pixels.nearest, weight * sky / np.maximum(pixels.area, 1e-6), n) / total
     number = pixels.first + np.arange(n)
-    touched = np.zeros(n, dtype="u2")
-    np.bitwise_or.at(touched, pixels.nearest, order.flags & UNUSABLE)
+    touched = optimal.reasons(pixels, order.flags & UNUSABLE, part.share)
     blaze = np.full(n, np.nan) if lamp is None else np.asarray(lamp, dtype="f8")[number]
     x, y = arm.dispersion_and_slit(number.astype("f8"), _trace_pixel(order, source, arm))
     return OrderSpectrum(

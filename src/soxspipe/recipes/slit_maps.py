@@ -238,7 +238,7 @@ def _result(
     if frames:
         products["SKY_SUBTRACTED_OBJECT"] = frames
     cards = _cards(layout, chosen)
-    own = cards | slit_steps.cards(best.source)
+    own = cards | slit_steps.cards(best.view, best.source)
     return Result(
         products=products,
         measurements=(

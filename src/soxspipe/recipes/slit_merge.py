@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from soxspipe.datamodel.frame import PixelFlag
+from soxspipe.datamodel.frame import UNUSABLE, PixelFlag
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.datamodel.spectrum import OrderSpectra, OrderSpectrum, Spectrum
 from soxspipe.instrument.arms import Arm
@@ -69,16 +69,32 @@ def merged(
     if scale.medium == "vacuum":
         parts = [_in_vacuum(part) for part in parts]
     whole = decorrelated.merge_pixels(parts, edges)
+    told = np.bitwise_or.reduce([_reasons(image, scale, edges) for image in images])
     return Spectrum(
         wavelength=wavelength,
         flux=whole.flux,
         variance=whole.variance,
         sky=whole.sky,
-        flags=whole.flags,
+        flags=np.where(whole.flags != 0, whole.flags | told, whole.flags),
         step=step,
         medium=scale.medium,
         unit=scale.unit,
     )
+
+
+def _reasons(image: Image, scale: Scale, edges: np.ndarray) -> np.ndarray:
+    """(m,) uint16: what is wrong with native bins, for the bins between the `edges` that they overlap."""
+    told = np.zeros(len(edges) - 1, dtype="u2")
+    for order in as_wanted(image.spectra, scale).orders.values():
+        wrong = (order.flags & UNUSABLE) != 0
+        ends = (order.wavelength + half * order.bin_width for half in (-0.5, 0.5))
+        first, last = (np.searchsorted(edges, end[wrong]) - 1 for end in ends)
+        flags = order.flags[wrong] & UNUSABLE & ~np.uint16(PixelFlag.NOTHING_LEFT)
+        for k in range(int(np.max(last - first, initial=-1)) + 1):
+            here = first + k
+            inside = (here <= last) & (here >= 0) & (here < len(told))
+            np.bitwise_or.at(told, here[inside], flags[inside])
+    return told
 
 
 def _in_vacuum(part: Part) -> Part:

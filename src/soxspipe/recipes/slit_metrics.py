@@ -18,7 +18,7 @@ from soxspipe.recipes.slit_view import View
 METRICS = (
     Metric("BADPIX FRAC", "", "fraction of bad pixels inside orders"),
     Metric("BADPIX NUM", "px", "number of bad pixels inside orders"),
-    Metric("INNER ORDER PIX MEAN", "e-", "mean of pixels inside orders, sky subtracted"),
+    Metric("INNER ORDER PIX MEAN", "e-", "mean of good pixels inside orders, sky subtracted"),
     Metric("INNER ORDER PIX SUM", "e-", "their sum"),
     Metric("N ORDERS", "", "orders with a trace"),
     Metric("N OBJECTS", "", "objects found on the slit"),
@@ -121,7 +121,7 @@ def _pixel_values(view: View) -> dict[str, float]:
     """What is counted pixel by pixel."""
     bad = sum(int((~o.good).sum()) for o in view.orders.values())
     total = sum(len(o.data) for o in view.orders.values())
-    light = sum(float(o.light.sum()) for o in view.orders.values())
+    light = sum(float(o.light[o.good].sum()) for o in view.orders.values())
     pull = np.concatenate(
         [
             ((o.light - view.sources.light(n)) / np.sqrt(o.variance))[o.good]
@@ -131,7 +131,7 @@ def _pixel_values(view: View) -> dict[str, float]:
     return {
         "BADPIX FRAC": bad / max(total, 1),
         "BADPIX NUM": bad,
-        "INNER ORDER PIX MEAN": light / max(total, 1),
+        "INNER ORDER PIX MEAN": light / max(total - bad, 1),
         "INNER ORDER PIX SUM": light,
         "SKY RES SD": float(1.4826 * np.median(np.abs(pull - np.median(pull)))),
     }

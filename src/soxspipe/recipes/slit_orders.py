@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from soxspipe.datamodel.frame import UNUSABLE, Frame
+from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.slit_frame import SlitFrame
 from soxspipe.science.sky import sky_model
 from soxspipe.science.wavelength import native_bins
+
+#: An order of which a smaller share is usable tells nothing of sky or object, and is given up.
+_LEAST_USABLE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,10 @@ def order_pixels(
 
 
 def listed(ready: SlitFrame, pixels: Mapping[int, OrderPixels]) -> Orders:
-    """Orders with data, first variance and flags; no sky yet."""
+    """Orders with data, first variance and flags; no sky yet.
+
+    An order with hardly a usable pixel stays in its place, all its pixels flagged BAD.
+    """
     frame = ready.frame
     flat_data, flat_flags = frame.data.ravel(), frame.flags.ravel()
     orders = {}
@@ -79,6 +85,8 @@ def listed(ready: SlitFrame, pixels: Mapping[int, OrderPixels]) -> Orders:
         data = flat_data[part.index].astype("f8")
         flags = flat_flags[part.index]
         good = (flags & UNUSABLE) == 0
+        if good.mean() < _LEAST_USABLE:
+            flags, good = flags | np.uint16(PixelFlag.BAD), np.zeros(len(data), dtype=bool)
         level = sky_model.initial_level(part, data, good)
         variance = ready.noise.variance(level, part.index)
         zero, one = np.zeros(len(data)), np.ones(len(data))

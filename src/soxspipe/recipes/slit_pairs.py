@@ -143,7 +143,8 @@ def _difference(
     steps = replace(setting.steps, search=replace(setting.steps.search, twin=None))
     if twins:
         apart = _along(shots, group.second) - _along(shots, group.first)
-        steps = replace(steps, search=replace(steps.search, twin=apart))
+        noise = factor * on.exposures / off.exposures
+        steps = replace(steps, search=replace(steps.search, twin=apart, twin_noise=noise))
     view = slit_view.difference_seen(
         ready,
         whole,

@@ -31,11 +31,11 @@ class SkySettings:
 def _mask_radius(sources: Sources, source: Source, *, generous: bool) -> float:
     """Distance (arcsec) from an object beyond which the slit is sky: where its wings sink into the
     noise of the collapsed slit, at least 1.5 FWHM and at most 3. Of a modelled object only the core is
-    left out, whose light goes with the errors of the sky.
+    left out, whose light goes with the errors of the sky; so is the core of one that was not found.
     """
     found = source.found
     if found is None:
-        return 0.0
+        return _CORE * source.fwhm
     if source.light:
         return _CORE * found.fwhm
     height = abs(float(np.interp(found.position, sources.slit, sources.collapsed)))
@@ -49,6 +49,13 @@ def _mask_radius(sources: Sources, source: Source, *, generous: bool) -> float:
     return float(np.clip(radius, 1.5 * found.fwhm, _WIDEST * found.fwhm))
 
 
+def _position(source: Source) -> float:
+    """Slit position (arcsec) where the source was found, or is expected."""
+    if source.found is not None:
+        return source.found.position
+    return float(source.trace.at(np.array([source.trace.domain[0]]))[0])
+
+
 def sky_rows(
     orders: Orders, sources: Sources, settings: SkySettings, masked: tuple[Source, ...]
 ) -> dict[int, np.ndarray]:
@@ -59,9 +66,8 @@ def sky_rows(
     low, high = slit_range(orders)
     margin = settings.edge_fraction * (high - low)
     cells = np.arange(low + margin, high - margin, 0.05)
-    there = tuple(s for s in masked if s.found is not None)
-    reach = np.array([_mask_radius(sources, s, generous=settings.generous) for s in there])
-    position = np.array([s.found.position for s in there if s.found is not None])
+    reach = np.array([_mask_radius(sources, s, generous=settings.generous) for s in masked])
+    position = np.array([_position(s) for s in masked])
     for _ in range(30):
         away = np.abs(cells[:, None] - position) > reach
         if away.all(axis=1).mean() > 0.25:
@@ -71,7 +77,7 @@ def sky_rows(
     for number, order in orders.items():
         slit = order.pixels.slit
         free = (slit > low + margin) & (slit < high - margin)
-        for source, radius in zip(there, reach, strict=True):
+        for source, radius in zip(masked, reach, strict=True):
             free &= np.abs(slit - source.trace.at(order.pixels.wavelength, number)) > radius
         rows[number] = free
     return rows
@@ -88,13 +94,15 @@ def subtract_sky(
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
     first, and every row counts, as much as the model's own error allows: sky and object are then known
-    as well as one fit of both would know them. `templates`: orders of the frame in which the sky that a
-    difference has lost was modelled; lines are where they were there.
+    as well as one fit of both would know them. Where the target is expected but was not found the sky
+    takes no part either, or it would swallow some of the light whose upper limits are asked for.
+    `templates`: orders of the frame in which the sky that a difference has lost was modelled; lines are
+    where they were there.
     """
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
         return {n: replace(o, sky=zero[n], sky_variance=zero[n]) for n, o in orders.items()}
-    masked = tuple(s for s in sources.each if not s.light)
+    masked = tuple(s for s in sources.each if s.found is None or not s.light)
     rows = sky_rows(orders, sources, settings, masked)
     clear = sky_rows(orders, sources, settings, sources.each)
     return {
@@ -126,7 +134,13 @@ def _without_sky(
     objects: tuple[np.ndarray, np.ndarray | float],
     template: sky_model.OrderSky | None,
 ) -> OrderState:
-    """One order with its sky fitted; objects: their light (n,), signed and as brightness."""
+    """One order with its sky fitted; objects: their light (n,), signed and as brightness.
+
+    An order that was given up has no sky.
+    """
+    if not order.good.any():
+        zero = np.zeros(len(order.data))
+        return replace(order, sky=zero, sky_variance=zero)
     light, brightness = objects
     pixels = order.pixels
     doubt = (MODEL_ERROR * brightness) ** 2

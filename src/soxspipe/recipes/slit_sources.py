@@ -36,6 +36,7 @@ class Search:
     expected      slit position (arcsec) where the target should be; None: the brightest is the target
     twin          for difference frames: slit position of the negative image minus that of the positive
                   one, arcsec; None: there are no negative images
+    twin_noise    variance that an electron of the negative image leaves, over that of the positive one
     given         slit positions (arcsec) named by the user: nothing is searched then
     apertures     full widths (arcsec) for these, one for all or one each; empty: automatic
     """
@@ -48,6 +49,7 @@ class Search:
     edge: float
     expected: float | None = None
     twin: float | None = None
+    twin_noise: float = 1.0
     given: tuple[float, ...] = ()
     apertures: tuple[float, ...] = ()
 
@@ -62,6 +64,7 @@ class Source:
     share   per order (n,): part of a native bin's light in each pixel; empty before it is modelled
     light   per order (n,): electrons in each pixel, of a positive image; noise may make them negative
     bright  per order (n,): the same, smooth and positive: what photon noise follows
+    noise   variance that one of its electrons leaves, over that of a positive image
     fwhm    arcsec, of the profile
     aperture  full width (arcsec) given by the user or asked for by an extended source, None: automatic
     """
@@ -75,10 +78,12 @@ class Source:
     fwhm: float = float("nan")
     aperture: float | None = None
     bright: Mapping[int, np.ndarray] = field(default_factory=dict)
+    noise: float = 1.0
 
     def brightness(self, order: int) -> np.ndarray:
         """Electrons (n,) that photon noise follows."""
-        return self.bright[order] if order in self.bright else np.maximum(self.light[order], 0.0)
+        seen = self.bright[order] if order in self.bright else np.maximum(self.light[order], 0.0)
+        return self.noise * seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,15 @@ class Sources:
     def is_found(self) -> bool:
         """False if nothing stands out on the slit."""
         return self.target.found is not None
+
+    def room(self, source: Source) -> float:
+        """From where an image stands to the nearer end of the slit that is searched, in its FWHM; NaN if
+        nothing was found.
+        """
+        if source.found is None:
+            return float("nan")
+        at = source.found.position
+        return float(min(at - self.slit[0], self.slit[-1] - at) / source.fwhm)
 
     def light(self, order: int, but: Source | None = None) -> np.ndarray | float:
         """Electrons of all images (n,), subtracted ones negative, `but` one left out."""
@@ -236,7 +250,8 @@ def _images(
         negated = {n: replace(c, value=-c.value) for n, c in plain.cells.items()}
         there = replace(found, position=found.position + twin)
         path = traces.moved(path, negated, found, twin) if bright else traces.shifted(path, twin)
-        images.append(Source(number, there, path, -1.0, fwhm=found.fwhm, aperture=aperture))
+        negative = replace(positive, found=there, trace=path, sign=-1.0, noise=how.twin_noise)
+        images.append(negative)
     return images
 
 
@@ -268,5 +283,5 @@ def _nowhere(how: Search, slit: np.ndarray) -> tuple[Source, ...]:
     images = [Source(1, None, traces.straight(place), fwhm=how.fwhm)]
     if how.twin is not None and _on_slit(place + how.twin, slit):
         there = traces.straight(place + how.twin)
-        images.append(Source(1, None, there, -1.0, fwhm=how.fwhm))
+        images.append(Source(1, None, there, -1.0, fwhm=how.fwhm, noise=how.twin_noise))
     return tuple(images)

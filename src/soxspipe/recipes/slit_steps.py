@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from soxspipe.datamodel.flat import MasterFlat
-from soxspipe.datamodel.frame import Frame
+from soxspipe.datamodel.frame import Frame, PixelFlag
 from soxspipe.datamodel.geometry import DispersionSolution, OrderTable, PixelMap
 from soxspipe.datamodel.spectrum import OrderSpectra, Spectrum
 from soxspipe.instrument.arms import Arm
@@ -31,6 +31,9 @@ DETECTION = 5.0
 
 #: Significance of a rise of the sky spectrum, as the option has it, over that of a line in all rows.
 _LINE_SIGMA = 5.0
+
+#: An object closer to the end of the slit, in FWHM, loses light there.
+_ROOM = 1.0
 
 #: Cards of a product by name: value and comment.
 Cards = dict[str, tuple[Any, str]]
@@ -218,15 +221,32 @@ def tell(view: View) -> None:
             "where it was expected, and gives upper limits only",
             float(target.trace.at(np.array([target.trace.domain[0]]))[0]),
         )
+    for source in view.sources.each:
+        if source.number == 1 and source.found and view.sources.room(source) < _ROOM:
+            log.warning(
+                "the object at %+.1f arcsec stands at the end of the slit: how much light is lost there "
+                "is not well known, and its flux may be off by some per cent",
+                source.found.position,
+            )
     for order, state in view.orders.items():
-        if not state.converged:
+        if not state.good.any():
+            log.warning("order %s has no usable pixels: its spectrum is empty", order)
+        elif not state.converged:
             log.warning(
                 "the sky of order %s could not be refined: it is that of a coarse fit", order
             )
 
 
-def cards(target: Source) -> Cards:
-    """Cards of the spectra: which object this is, and whether it was found."""
+def tell_saturated(native: OrderSpectra, least: float = 0.001) -> None:
+    """Say so if more than a share `least` of the native bins are lost to saturation."""
+    flags = np.concatenate([order.flags for order in native.orders.values()])
+    share = float(np.mean((flags & np.uint16(PixelFlag.SATURATED)) != 0)) if flags.size else 0.0
+    if share > least:
+        log.warning("%.1f %% of the spectrum is saturated: those bins are flagged", 100.0 * share)
+
+
+def cards(view: View, target: Source) -> Cards:
+    """Cards of the spectra: which object this is, whether it was found, and where."""
     found = target.found
     made: Cards = {
         "ESO PRO OBJ NUM": (target.number, "number of the object on the slit, 1 is the target"),
@@ -235,6 +255,8 @@ def cards(target: Source) -> Cards:
     if found is not None:
         made["ESO PRO OBJ POS"] = (round(found.position, 3), "[arcsec] slit position")
         made["ESO PRO OBJ FWHM"] = (round(target.fwhm, 3), "[arcsec] along the slit")
+        at_end = view.sources.room(target) < _ROOM
+        made["ESO PRO OBJ ATEND"] = (at_end, "T: at the end of the slit, flux less certain")
     return made
 
 

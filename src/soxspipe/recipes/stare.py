@@ -170,13 +170,14 @@ def _result(
     lamp = inputs.flat.lamp
     scale = slit_steps.scale_of(settings, arm)
     native, whole = slit_steps.spectrum_of(images, lamp, how, arm, scale)
+    slit_steps.tell_saturated(native)
     before, sky, subtracted, residuals = _frames(view)
     straight, flattened = slit_rectified.rectified(images, lamp, settings, arm)
     further = _others(view, lamp, how, arm, scale)
     measured = slit_metrics.values(images, native, arm)
     measured |= temperatures([raw.info for raw in target])
     title = _title(target)
-    cards = slit_steps.cards(view.sources.target)
+    cards = slit_steps.cards(view, view.sources.target)
     return Result(
         products={
             "SKY_SUBTRACTED_OBJECT": subtracted,

@@ -83,10 +83,20 @@ def test_a_bin_without_good_pixels_holds_nothing_and_says_so():
     touched = np.zeros(len(PIXELS.grid), dtype="u2")
     touched[[400, 500, 600]] = PixelFlag.COSMIC_RAY
     flags = optimal.bin_flags(sums, touched)
-    assert flags[400] == PixelFlag.NOTHING_LEFT
+    assert flags[400] == PixelFlag.NOTHING_LEFT | PixelFlag.COSMIC_RAY
     assert flags[500] == PixelFlag.BAD | PixelFlag.COSMIC_RAY
     assert flags[600] == 0
     assert flags[[399, 401, 499, 501]].tolist() == [0] * 4
+
+
+def test_the_reasons_of_a_bin_are_those_of_its_lit_pixels():
+    pixel_flags = np.zeros(len(NEAREST), dtype="u2")
+    peak = int(np.argmax(np.where(NEAREST == 300, SHARE, 0.0)))
+    dark = int(np.argmin(np.where(NEAREST == 350, SHARE, 1.0)))
+    pixel_flags[peak], pixel_flags[dark] = PixelFlag.SATURATED, PixelFlag.COSMIC_RAY
+    told = optimal.reasons(PIXELS, pixel_flags, SHARE)
+    assert told[300] == PixelFlag.SATURATED
+    assert np.flatnonzero(told).tolist() == [300]
 
 
 def test_the_effective_wavelength_is_that_of_the_pixels_seen():

@@ -87,7 +87,9 @@ def _line_object(
     }
     _, profile, error = collapse_all(lines)
     size = float(slit[1] - slit[0])
-    smooth, _ = filtered(np.where(np.isfinite(error), profile, 0.0), error * 0, fwhm / FWHM / size)
+    smooth, _ = filtered(
+        np.where(np.isfinite(error), profile, 0.0), np.zeros_like(error), fwhm / FWHM / size
+    )
     at = int(smooth.argmax())
     position = float(slit[0] + vertex(smooth, at) * size)
     share = sum(map(len, lit.values())) / max(sum(len(b.value) for b in boxes.values()), 1)

@@ -14,6 +14,8 @@ from soxspipe.datamodel.order_pixels import OrderPixels
 
 #: Largest share of a bin's optimal weight that may be lost to bad pixels before the bin is flagged.
 LOST = 0.5
+#: A pixel with less of a bin's light than this is no reason to flag the bin.
+_LIT = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,18 @@ def boxcar(
 
 
 def bin_flags(sums: Sums, touched: np.ndarray) -> np.ndarray:
-    """(m,) uint16: BAD or NOTHING_LEFT where too much weight is lost, else the flags in `touched`."""
+    """(m,) uint16: BAD or NOTHING_LEFT where too much weight is lost, with the reasons in `touched`."""
     flags = np.where(sums.lost > LOST, touched | np.uint16(PixelFlag.BAD), np.uint16(0))
-    return np.where(np.isfinite(sums.flux), flags, np.uint16(PixelFlag.NOTHING_LEFT)).astype("u2")
+    empty = touched | np.uint16(PixelFlag.NOTHING_LEFT)
+    return np.where(np.isfinite(sums.flux), flags, empty).astype("u2")
+
+
+def reasons(pixels: OrderPixels, flags: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(m,) uint16: flags of the pixels that hold a good part of each bin's light.
+
+    flags, share : (n,) bits of PixelFlag, part of the bin's light in the pixel.
+    """
+    touched = np.zeros(len(pixels.grid), dtype="u2")
+    lit = share > _LIT
+    np.bitwise_or.at(touched, pixels.nearest[lit], flags[lit])
+    return touched
