@@ -1,5 +1,6 @@
 """Entry point: parse, call one function, report errors, exit status."""
 
+import gc
 import importlib
 import logging
 import os
@@ -27,6 +28,8 @@ def main(words: Sequence[str] | None = None) -> int:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO if args.verbose else logging.WARNING)
     logging.basicConfig(level=terminal.level, format="%(message)s", handlers=[terminal])
+    # modules and plots are many objects that are no garbage: looking for some takes seconds
+    gc.set_threshold(100_000, 50, 100)
     try:
         command = importlib.import_module(f"soxspipe.cli.{args.module}")
         return int(command.run(args))

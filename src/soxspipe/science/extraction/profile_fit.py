@@ -167,17 +167,18 @@ def _solve(
     """
     cells = _residual(part, base)
     stretch = (cells.wavelength / base.reference) ** 0.2
-    basis = bspline.basis_matrix(cells.distance * stretch, base.breaks, degree=DEGREE)
     series = np.polynomial.chebyshev.chebvander(
         np.clip(unit(cells.wavelength, base.domain), -1, 1), degree
     )
-    columns = basis.shape[1] * series.shape[1]  # spelled out: there may be no usable pixel
-    matrix = np.empty((len(stretch), columns + 1))
-    matrix[:, :-1] = (basis[:, :, None] * series[:, None, :]).reshape(len(stretch), columns)
-    matrix[:, :-1] *= stretch[:, None]
-    matrix[:, -1] = -1.0
-    normal = (matrix * cells.weight[:, None]).T @ matrix
-    vector = (matrix * cells.weight[:, None]).T @ cells.value
+    normal, vector = bspline.surface_equations(
+        cells.distance * stretch,
+        series * stretch[:, None],
+        base.breaks,
+        -1.0,
+        cells.value,
+        cells.weight,
+        degree=DEGREE,
+    )
     widths = np.append(prior.ravel(), missing)
     return normal + np.diag(1.0 / widths**2), vector
 
