@@ -12,6 +12,9 @@ from soxspipe.cli.arguments import build_parser, sorted_words
 from soxspipe.cli.status import INTERRUPTED
 from soxspipe.errors import SoxspipeError
 
+#: The matrices of a recipe are small: a second thread only waits, and takes a core to do so.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
@@ -28,6 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO if args.verbose else logging.WARNING)
     logging.basicConfig(level=terminal.level, format="%(message)s", handlers=[terminal])
+    for name in _THREADS:  # before numpy is imported
+        os.environ.setdefault(name, "1")
     # modules and plots are many objects that are no garbage: looking for some takes seconds
     gc.set_threshold(100_000, 50, 100)
     try:

@@ -11,8 +11,11 @@ MARGIN = 1.2
 
 
 @njit(cache=True)
-def border_row(x, lines, place, first, row, more):  # type: ignore[no-untyped-def]
-    """Derivative of the model at x by each coefficient of the line spread, times `more`, to `row`."""
+def border_row(x, lines, place, first, row, more, touched, seen, many):  # type: ignore[no-untyped-def]
+    """Derivative of the model at x by each coefficient of the line spread, times `more`, to `row`.
+
+    The numbers of coefficients that were not `seen` are added to the `many` in `touched`; their count.
+    """
     centre, height, broad, shapes, half, _ = lines
     k = shapes.shape[1]
     out = np.empty(4)
@@ -25,9 +28,14 @@ def border_row(x, lines, place, first, row, more):  # type: ignore[no-untyped-de
                 for a in range(4):
                     term = 0.5 * more * height[m] * out[a]
                     for p in range(POWERS):
-                        row[p * k + j + a] += term
+                        q = p * k + j + a
+                        if not seen[q]:
+                            seen[q], touched[many] = True, q
+                            many += 1
+                        row[q] += term
                         term *= place[m]
         m += 1
+    return many
 
 
 @njit(cache=True)
@@ -45,7 +53,7 @@ def accumulate(cells, spline, lines, place, out):  # type: ignore[no-untyped-def
     hint = np.array([spline[1], 0])
     learned = len(shared)
     row = np.zeros(learned)
-    touched = np.zeros(learned, dtype=np.int64)
+    touched, seen = np.zeros(learned, dtype=np.int64), np.zeros(learned, dtype=np.bool_)
     for c in range(len(x)):
         n = _dense(cell_row(x[c], spread[c], spline, lines, hint, idx, val), idx, val)
         for a in range(n):
@@ -59,25 +67,23 @@ def accumulate(cells, spline, lines, place, out):  # type: ignore[no-untyped-def
                     band[i, j - i] += g * val[b]
         if learned == 0:
             continue
-        border_row(x[c] - spread[c], lines, place, hint[1], row, 0.5)
-        border_row(x[c] + spread[c], lines, place, hint[1], row, 0.5)
         many = 0
-        for q in range(learned):
-            if row[q] != 0.0:
-                touched[many] = q
-                many += 1
+        for sign in (-1.0, 1.0):
+            at = x[c] + sign * spread[c]
+            many = border_row(at, lines, place, hint[1], row, 0.5, touched, seen, many)
         # the heights' columns hold the present line spread: the border is the change of it
         for a in range(many):
             g = w[c] * row[touched[a]]
             shared[touched[a]] += g * y[c]
             for b in range(a + 1):
-                border[touched[a], touched[b]] += g * row[touched[b]]
+                i, j = max(touched[a], touched[b]), min(touched[a], touched[b])
+                border[i, j] += g * row[touched[b]]
         for b in range(n):
             g = w[c] * val[b]
             for a in range(many):
                 tie[idx[b], touched[a]] += g * row[touched[a]]
         for a in range(many):
-            row[touched[a]] = 0.0
+            row[touched[a]], seen[touched[a]] = 0.0, False
 
 
 @njit(cache=True)
@@ -201,6 +207,7 @@ def model_variance(x, spline, lines, place, inverse, ties, out, rows):  # type: 
     idx, val = np.zeros(most, dtype=np.int64), np.zeros(most)
     hint = np.array([spline[1], 0])
     learned = rows.shape[1]
+    touched, seen = np.zeros(learned, dtype=np.int64), np.zeros(learned, dtype=np.bool_)
     for i in range(len(x)):
         n = _dense(cell_row(x[i], 0.0, spline, lines, hint, idx, val), idx, val)
         total = 0.0
@@ -212,7 +219,7 @@ def model_variance(x, spline, lines, place, inverse, ties, out, rows):  # type: 
                     total += twice * val[a] * val[b] * inverse[min(idx[a], idx[b]), d]
         out[i] = total
         if learned > 0:
-            border_row(x[i], lines, place, hint[1], rows[i], 1.0)
+            border_row(x[i], lines, place, hint[1], rows[i], 1.0, touched, seen, 0)
             for a in range(n):
                 for q in range(learned):
                     rows[i, q] -= val[a] * ties[idx[a], q]
