@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded
+from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded, lapack
 
 from soxspipe.maths import bspline
 from soxspipe.science.sky import loops
 from soxspipe.science.sky.cells import Cells
 from soxspipe.science.sky.line_spread import POWERS, LineSpread
 from soxspipe.science.sky.model import Lines, Model, Priors
+
+#: Numbers over width of a band below which it is treated as a whole matrix.
+_WIDE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,9 @@ class Covariance:
     @cached_property
     def inverse(self) -> np.ndarray:
         """Lower band of the inverse of the banded part, (n, width)."""
+        n, width = self.lower.shape
+        if n < _WIDE * width:  # a spline of few knots ties half of all lines: then LAPACK is faster
+            return _whole_inverse(self.lower)
         return np.asarray(loops.selected_inverse(self.lower))
 
     def variance(self, x: np.ndarray) -> np.ndarray:
@@ -57,6 +63,19 @@ class Covariance:
     def of_heights(self) -> np.ndarray:
         """(l,) variance of the lines' heights, line spread fixed."""
         return np.asarray(self.inverse[self.index[1], 0])
+
+
+def _whole_inverse(lower: np.ndarray) -> np.ndarray:
+    """Band (n, width) of the inverse, by way of the whole."""
+    n, width = lower.shape
+    whole = np.zeros((n, n), order="F")
+    for d in range(width):
+        np.fill_diagonal(whole[d:], lower[: n - d, d])
+    inverse, _info = lapack.dpotri(whole, lower=1, overwrite_c=1)
+    band = np.zeros_like(lower)
+    for d in range(width):
+        band[: n - d, d] = np.diagonal(inverse, -d)
+    return band
 
 
 def solve(
