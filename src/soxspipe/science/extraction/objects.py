@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from soxspipe.maths.profiles import fit_profiles
 from soxspipe.maths.peaks import peaks
+from soxspipe.maths.profiles import fit_profiles
 from soxspipe.maths.robust import mad_sigma
 from soxspipe.science.extraction.collapse import Cells, collapse_all, densest, mean_profile
 

@@ -45,7 +45,6 @@ class LineSpread:
 
 def boxed_gaussian(offset: np.ndarray, box: float, blur: float) -> np.ndarray:
     """Box convolved with a Gaussian and a pixel of one bin; height 1."""
-
     return _boxed_values(np.ascontiguousarray(offset, dtype="f8"), box, blur)
 
 
