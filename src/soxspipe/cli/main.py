@@ -1,5 +1,6 @@
 """Entry point: parse, call one function, report errors, exit status."""
 
+import gc
 import importlib
 import logging
 import os
@@ -10,6 +11,9 @@ from soxspipe import __version__
 from soxspipe.cli.arguments import build_parser, sorted_words
 from soxspipe.cli.status import INTERRUPTED
 from soxspipe.errors import SoxspipeError
+
+#: The matrices of a recipe are small: a second thread only waits, and takes a core to do so.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -27,6 +31,10 @@ def main(words: Sequence[str] | None = None) -> int:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO if args.verbose else logging.WARNING)
     logging.basicConfig(level=terminal.level, format="%(message)s", handlers=[terminal])
+    for name in _THREADS:  # before numpy is imported
+        os.environ.setdefault(name, "1")
+    # modules and plots are many objects that are no garbage: looking for some takes seconds
+    gc.set_threshold(100_000, 50, 100)
     try:
         command = importlib.import_module(f"soxspipe.cli.{args.module}")
         return int(command.run(args))

@@ -1,6 +1,7 @@
 """The pixels of one order as a list: what sky fit and extraction work on, without rectifying."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class OrderPixels:
     width: np.ndarray
     stretch: np.ndarray | None = None
 
-    @property
+    @cached_property
     def nearest(self) -> np.ndarray:
         """(n,) number of the native bin each pixel centre falls into, counted from `first`."""
         return np.clip(np.rint(self.bin).astype("i8") - self.first, 0, len(self.grid) - 1)

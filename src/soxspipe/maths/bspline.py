@@ -150,6 +150,80 @@ def _fill(x, knots, degree, out):  # type: ignore[no-untyped-def]
             out[n, span - degree + a] = basis[a]
 
 
+def surface(
+    x: np.ndarray, series: np.ndarray, breaks: np.ndarray, coefficients: np.ndarray, *, degree: int
+) -> np.ndarray:
+    """(n,) sum of B-splines at x (n,), held inside, each times a series: `coefficients` (m, l) of the
+    terms `series` (n, l).
+    """
+    knots = full_knots(np.asarray(breaks, dtype="f8"), degree)
+    inside = np.clip(np.asarray(x, dtype="f8"), breaks[0], breaks[-1])
+    out = np.zeros(len(x))
+    _surface(
+        inside, np.ascontiguousarray(series), knots, degree, np.ascontiguousarray(coefficients), out
+    )
+    return out
+
+
+@njit(cache=True)
+def _surface(x, series, knots, degree, coefficients, out):  # type: ignore[no-untyped-def]
+    basis = np.empty(degree + 1)
+    span = degree
+    for n in range(x.shape[0]):
+        span = _span(x[n], knots, degree, span)
+        _basis(x[n], knots, span, degree, basis)
+        for a in range(degree + 1):
+            for k in range(series.shape[1]):
+                out[n] += basis[a] * coefficients[span - degree + a, k] * series[n, k]
+
+
+def surface_equations(
+    x: np.ndarray,
+    series: np.ndarray,
+    breaks: np.ndarray,
+    more: float,
+    value: np.ndarray,
+    weight: np.ndarray,
+    *,
+    degree: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrix and vector of a `surface` (m l numbers) plus one number times `more`.
+
+    x, value, weight : (n,); series : (n, l).
+    """
+    knots = full_knots(np.asarray(breaks, dtype="f8"), degree)
+    size = (len(knots) - degree - 1) * series.shape[1] + 1
+    normal, vector = np.zeros((size, size)), np.zeros(size)
+    inside = np.clip(np.asarray(x, dtype="f8"), breaks[0], breaks[-1])
+    given = (inside, np.ascontiguousarray(series), value, weight)
+    _add_surface(*given, more, knots, degree, normal, vector)
+    return normal + np.tril(normal, -1).T, vector
+
+
+@njit(cache=True)
+def _add_surface(x, series, value, weight, more, knots, degree, normal, vector):  # type: ignore[no-untyped-def]
+    basis = np.empty(degree + 1)
+    terms = series.shape[1]
+    row = np.empty((degree + 1) * terms)
+    last = len(vector) - 1
+    span = degree
+    for n in range(x.shape[0]):
+        span = _span(x[n], knots, degree, span)
+        _basis(x[n], knots, span, degree, basis)
+        first = (span - degree) * terms
+        for a in range(degree + 1):
+            for k in range(terms):
+                row[a * terms + k] = basis[a] * series[n, k]
+        for i in range(len(row)):
+            scaled = weight[n] * row[i]
+            vector[first + i] += scaled * value[n]
+            for j in range(i + 1):
+                normal[first + i, first + j] += scaled * row[j]
+            normal[last, first + i] += scaled * more
+        vector[last] += weight[n] * more * value[n]
+        normal[last, last] += weight[n] * more * more
+
+
 def integrals(breaks: np.ndarray, *, degree: int) -> np.ndarray:
     """Integral of each B-spline over the whole line: (t[i + degree + 1] - t[i]) / (degree + 1)."""
     knots = full_knots(np.asarray(breaks, dtype="f8"), degree)

@@ -13,7 +13,7 @@ from scipy.special import erf
 
 from soxspipe.datamodel.frame import UNUSABLE, Frame, PixelFlag
 from soxspipe.datamodel.order_pixels import OrderPixels
-from soxspipe.science.detector import cosmic_loops
+from soxspipe.science.detector import cosmic_laplacian, cosmic_loops
 from soxspipe.science.detector.cosmic_expected import against_profile, along_slit
 
 _WIDTH = 2.0 * np.sqrt(2.0 * np.log(2.0))
@@ -160,25 +160,10 @@ def lacosmic(
     model : (ny, nx) electrons of sky and object. variance : (ny, nx) expected noise of the frame.
     sigma : Laplacian significance of a hit.
     """
-    from astroscrappy import detect_cosmics  # compiled, slow to import, needed by few recipes
-
     bad = (frame.flags & UNUSABLE) != 0
     # in units of the noise: a noise image given as such is median-filtered, which understates it on
     # lines two pixels wide
     noise = np.sqrt(np.maximum(variance, 1e-3))
     rest = np.where(bad, 0.0, (frame.data - model) / noise).astype("f4")
-    mask, _ = detect_cosmics(
-        rest,
-        inmask=bad,
-        invar=np.ones_like(rest),
-        sigclip=sigma,
-        sigfrac=0.3,
-        objlim=2.0,
-        gain=1.0,
-        readnoise=1.0,
-        satlevel=np.inf,
-        niter=rounds,
-        sepmed=True,
-        cleantype="medmask",
-    )
+    mask = cosmic_laplacian.hits(rest, bad, sigma=sigma, rounds=rounds)
     return frame.flagged(mask, PixelFlag.COSMIC_RAY)

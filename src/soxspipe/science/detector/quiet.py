@@ -9,6 +9,7 @@ it by the ratio of noise to pattern (Wiener); pixels that stand out keep what wa
 from dataclasses import replace
 
 import numpy as np
+from numba import njit
 
 from soxspipe.datamodel.frame import Frame
 from soxspipe.maths.blocks import smooth_level
@@ -63,10 +64,17 @@ def _kept(pull: np.ndarray, pattern: float, unlike: float) -> np.ndarray:
     """Share of a pixel's departure that is kept: the expectation over two kinds of pixels, those of the
     common pattern (variance `pattern` in units of the noise) and, rarely, those unlike the others.
     """
+    out = np.empty(pull.shape)
+    _shares(np.ascontiguousarray(pull).ravel(), pattern, max(unlike, 1e-6), out.ravel())
+    return out
+
+
+@njit(cache=True)
+def _shares(pull, pattern, unlike, out):  # type: ignore[no-untyped-def]
     common = pattern / (pattern + 1.0)
-    square = pull.astype("f8") ** 2
-    narrow = np.exp(-0.5 * square / (pattern + 1.0)) / np.sqrt(pattern + 1.0)
-    broad = np.exp(-0.5 * square / _BROAD**2) / _BROAD
-    share = max(unlike, 1e-6)
-    odd = share * broad / (share * broad + (1.0 - share) * narrow)
-    return np.asarray(common + (1.0 - common) * odd)
+    for i in range(len(pull)):
+        square = float(pull[i]) ** 2
+        narrow = np.exp(-0.5 * square / (pattern + 1.0)) / np.sqrt(pattern + 1.0)
+        broad = np.exp(-0.5 * square / _BROAD**2) / _BROAD
+        odd = unlike * broad / (unlike * broad + (1.0 - unlike) * narrow)
+        out[i] = common + (1.0 - common) * odd

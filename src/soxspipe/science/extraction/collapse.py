@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from soxspipe.datamodel.order_pixels import OrderPixels
+from soxspipe.maths.grouped import medians
 
 #: Slit cells of collapsed profiles, arcsec.
 CELL = 0.2
@@ -48,24 +49,6 @@ def slit_cells(slit_range: tuple[float, float], size: float = CELL) -> np.ndarra
     return np.asarray(slit_range[0] + (np.arange(number) + 0.5) * size)
 
 
-def _medians(
-    key: np.ndarray, value: np.ndarray, n: int, *, lower: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Median and number of the values with each key 0 .. n - 1; 0 where there is none.
-
-    lower : of an even number of values the lower of the middle two, in place of their mean.
-    """
-    count = np.bincount(key, minlength=n)
-    if not len(value):
-        return np.zeros(n), count
-    ordered = value[np.lexsort((value, key))]
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    last = len(value) - 1
-    low = np.clip(start + np.maximum(count - 1, 0) // 2, 0, last)
-    high = low if lower else np.clip(start + count // 2, 0, last)
-    return np.where(count > 0, 0.5 * (ordered[low] + ordered[high]), 0.0), count
-
-
 def collapse(
     pixels: OrderPixels,
     residual: np.ndarray,
@@ -89,9 +72,9 @@ def collapse(
     ok = good & (cell >= 0) & (cell < n_cells)
     key, n = (chunk * n_cells + cell)[ok], chunks * n_cells
     value, noise = residual[ok], variance[ok]
-    median, _ = _medians(key, value, n)
+    median, _ = medians(key, value, n)
     off = np.abs(value - median[key])
-    scatter = 1.4826 * _medians(key, off, n)[0]
+    scatter = 1.4826 * medians(key, off, n)[0]
     kept = off < _CLIP * np.maximum(np.sqrt(noise), scatter[key])
     weight = np.where(kept, 1.0 / noise, 0.0)
     total = np.bincount(key, weight, n)
@@ -228,7 +211,7 @@ def line_boxes(
         box = (bins - offset) // _LINE_BINS
         use = (bins >= offset) & (box < number)
         key, n = box[use] * n_cells + cell[use], number * n_cells
-        median, count = _medians(key, value[use], n, lower=True)
+        median, count = medians(key, value[use], n, side=-1)
         number_of = np.maximum(count, 1)
         own = 1.5 * np.bincount(key, noise[use], n) / number_of**2
         common = np.bincount(key, shared[use], n) / number_of

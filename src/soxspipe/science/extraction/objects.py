@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage
 
+from soxspipe.maths.peaks import peaks
 from soxspipe.maths.profiles import fit_profiles
 from soxspipe.maths.robust import mad_sigma
 from soxspipe.science.extraction.collapse import Cells, collapse_all, densest, mean_profile
@@ -178,8 +179,8 @@ def _peaks(
     """Cell and strength (sigma) of every peak, also at the ends."""
     floor = float(smooth[known].min())
     padded = np.concatenate([[floor - 1.0], np.where(known, smooth, floor), [floor - 1.0]])
-    at, properties = signal.find_peaks(padded, prominence=0.0)
-    at, stands_out = at - 1, properties["prominences"]
+    at, stands_out = peaks(padded)
+    at = at - 1
     sigma = np.maximum(noise[at], 1e-12)
     height = smooth[at]
     dip = height - np.maximum(stands_out, 0.0)

@@ -48,11 +48,10 @@ class Profile:
         """Share of the light per arcsec at `distance` (arcsec) from the trace, never negative."""
         stretch = (wavelength / self.reference) ** 0.2
         scaled = distance * stretch
-        basis = bspline.basis_matrix(scaled, self.breaks, degree=DEGREE)
         t = np.clip(unit(wavelength, self.domain), -1, 1)
         series = np.polynomial.chebyshev.chebvander(t, self.correction.shape[1] - 1)
         inside = (scaled > self.breaks[0]) & (scaled < self.breaks[-1])
-        extra = np.einsum("nm,ml,nl->n", basis, self.correction, series, optimize=True)
+        extra = bspline.surface(scaled, series, self.breaks, self.correction, degree=DEGREE)
         value = moffat(scaled, self.fwhm, self.beta) + np.where(inside, extra, 0.0)
         area = 1.0 + series @ (bspline.integrals(self.breaks, degree=DEGREE) @ self.correction)
         return np.maximum(value, 0.0) * stretch / np.maximum(area, 0.2)

@@ -8,6 +8,7 @@ from scipy.optimize import least_squares
 
 from soxspipe.datamodel.geometry import unit
 from soxspipe.maths import bspline
+from soxspipe.science.extraction.binned_profile import binned
 from soxspipe.science.extraction.profile import DEGREE, Light, Profile, moffat
 
 #: Of a star of Moffat 3 seen through a slit that is neither wide nor narrow.
@@ -22,8 +23,6 @@ _MISSING, _OWN_MISSING, _OWN_MISSING_SHARE = 2e-3, 5e-5, 0.1
 _SKY_ERROR = 0.02
 #: How far the correction may go, as a share of the Moffat.
 _CORRECTION = 0.12
-#: Cells in which the Moffat is fitted, arcsec; how far they reach.
-_CELL, _REACH = 0.15, 14.0
 #: Cells of the correction's fit: arcsec, and number along an order.
 _FINE, _ALONG = 0.08, 24
 #: Share of the profile by which a Moffat may be off, and a fitted profile.
@@ -56,33 +55,6 @@ def _level_error(light: Mapping[int, Light]) -> float:
     return _SKY_ERROR / float(np.sqrt(max(power / max(number, 1), 1e-8)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Binned:
-    """Mean profile (per arcsec) and its error in cells of scaled distance, those that hold light."""
-
-    distance: np.ndarray
-    value: np.ndarray
-    error: np.ndarray
-
-
-def _binned(parts: list[Light], reference: float) -> _Binned:
-    n = 2 * round(_REACH / _CELL) + 1
-    place, top, bottom = np.zeros(n), np.zeros(n), np.zeros(n)
-    for part in parts:
-        stretch = (part.wavelength / reference) ** 0.2
-        scaled = part.distance * stretch
-        use = part.good & (np.abs(scaled) < _REACH)
-        at = np.rint((scaled[use] + _REACH) / _CELL).astype("i8")
-        signal = (part.scale * stretch)[use]
-        weight = signal**2 / part.variance[use]
-        top += np.bincount(at, signal / part.variance[use] * part.data[use], n)
-        place += np.bincount(at, weight * scaled[use], n)
-        bottom += np.bincount(at, weight, n)
-    seen = bottom > 1e-12 * max(float(bottom.max()), 1e-300)
-    safe = bottom[seen]
-    return _Binned(place[seen] / safe, top[seen] / safe, 1.0 / np.sqrt(safe))
-
-
 def fit_width(
     light: Mapping[int, Light],
     *,
@@ -99,7 +71,7 @@ def fit_width(
     per arcsec, that the sky is expected to hold, and how well that is known; None: what is usual.
     """
     missing = (0.0, missing_prior(light, fwhm)) if missing is None else missing
-    cells = _binned(list(light.values()), reference)
+    cells = binned(list(light.values()), reference)
     if len(cells.value) < 6:
         return Width(fwhm, beta, prior, 1.0, 0.0)
     expected = np.array([np.log(fwhm), np.log(beta - 1.0), missing[0]])
@@ -167,17 +139,18 @@ def _solve(
     """
     cells = _residual(part, base)
     stretch = (cells.wavelength / base.reference) ** 0.2
-    basis = bspline.basis_matrix(cells.distance * stretch, base.breaks, degree=DEGREE)
     series = np.polynomial.chebyshev.chebvander(
         np.clip(unit(cells.wavelength, base.domain), -1, 1), degree
     )
-    columns = basis.shape[1] * series.shape[1]  # spelled out: there may be no usable pixel
-    matrix = np.empty((len(stretch), columns + 1))
-    matrix[:, :-1] = (basis[:, :, None] * series[:, None, :]).reshape(len(stretch), columns)
-    matrix[:, :-1] *= stretch[:, None]
-    matrix[:, -1] = -1.0
-    normal = (matrix * cells.weight[:, None]).T @ matrix
-    vector = (matrix * cells.weight[:, None]).T @ cells.value
+    normal, vector = bspline.surface_equations(
+        cells.distance * stretch,
+        series * stretch[:, None],
+        base.breaks,
+        -1.0,
+        cells.value,
+        cells.weight,
+        degree=DEGREE,
+    )
     widths = np.append(prior.ravel(), missing)
     return normal + np.diag(1.0 / widths**2), vector
 

@@ -1,6 +1,7 @@
 """Spectra of several objects that share the slit, solved for together in each native bin."""
 
 import numpy as np
+from numba import njit
 
 from soxspipe.datamodel.order_pixels import OrderPixels
 
@@ -27,12 +28,13 @@ def joint(
     """
     k, m, bins = len(shapes), len(pixels.grid), pixels.nearest
     weight = np.where(good, 1.0 / variance, 0.0)
-    normal, vector = np.empty((m, k, k)), np.empty((m, k))
-    for i, one in enumerate(shapes):
-        vector[:, i] = _smoothed(np.bincount(bins, weight * one * data, m), window)
-        for j in range(i, k):
-            normal[:, i, j] = _smoothed(np.bincount(bins, weight * one * shapes[j], m), window)
-            normal[:, j, i] = normal[:, i, j]
+    normal, vector = np.zeros((m, k, k)), np.zeros((m, k))
+    _add(bins, weight, np.asarray(data, dtype="f8"), np.ascontiguousarray(shapes.T), normal, vector)
+    if window > 1:
+        for i in range(k):
+            vector[:, i] = _smoothed(vector[:, i], window)
+            for j in range(k):
+                normal[:, i, j] = _smoothed(normal[:, i, j], window)
     diagonal = np.einsum("mii->mi", normal)
     known = diagonal > 0
     # a pull of 1e-6 of its weight decides between objects that cover each other
@@ -41,6 +43,21 @@ def joint(
     flux = np.einsum("mij,mj->im", inverse, vector)
     error = np.sqrt(np.maximum(np.einsum("mii->im", inverse), 0.0))
     return np.where(known.T, flux, 0.0), np.where(known.T, error, np.inf)
+
+
+@njit(cache=True)
+def _add(bins, weight, data, shapes, normal, vector):  # type: ignore[no-untyped-def]
+    """Normal equations of each bin."""
+    k = shapes.shape[1]
+    for p in range(len(bins)):
+        if weight[p] == 0.0:
+            continue
+        m = bins[p]
+        for i in range(k):
+            seen = weight[p] * shapes[p, i]
+            vector[m, i] += seen * data[p]
+            for j in range(k):
+                normal[m, i, j] += seen * shapes[p, j]
 
 
 def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
@@ -86,17 +103,26 @@ def robust(
     use = good & (shape > 0.05 * float(np.max(shape, initial=0.0)))
     bins, value = bins[use], data[use] / shape[use]
     weight = shape[use] ** 2 / variance[use]
-    order = np.lexsort((value, bins))
-    bins, value, weight = bins[order], value[order], weight[order]
-    total = np.cumsum(weight)
+    out = np.zeros(m)
     count = np.bincount(bins, minlength=m)
-    stop = np.cumsum(count)
-    start = stop - count
-    upto = np.concatenate([[0.0], total])
-    middle = 0.5 * (upto[start] + upto[stop])
-    at = np.clip(np.searchsorted(total, middle), start, np.maximum(stop - 1, start))
-    return (
-        np.where(count > 0, value[np.minimum(at, max(len(value) - 1, 0))], 0.0)
-        if len(value)
-        else np.zeros(m)
-    )
+    start = np.concatenate([[0], np.cumsum(count)])
+    order = np.argsort(bins, kind="stable")
+    _weighted_medians(value[order], weight[order], start, out)
+    return out
+
+
+@njit(cache=True)
+def _weighted_medians(value, weight, start, out):  # type: ignore[no-untyped-def]
+    """Weighted medians of the values from start[m] to start[m + 1], to `out`; 0 where there are none."""
+    for m in range(len(out)):
+        first, stop = start[m], start[m + 1]
+        if stop == first:
+            continue
+        rising = np.argsort(value[first:stop])
+        half = 0.5 * weight[first:stop].sum()
+        total = 0.0
+        for i in rising:
+            total += weight[first + i]
+            out[m] = value[first + i]
+            if total >= half:
+                break

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.polynomial import polynomial
 
 from soxspipe.science.sky.model import Model
@@ -46,13 +47,13 @@ class AlongSlit:
 
     def moved(self, bins: np.ndarray, slit: np.ndarray, model: Model) -> np.ndarray:
         """(n,) native bin at which a pixel sees the sky of the slit's middle."""
-        return np.asarray(bins + _terms(SHIFT, slit / self.scale, model.place(bins)) @ self.shift)
+        return bins + _sum(SHIFT, slit / self.scale, model.place(bins), self.shift)
 
     def at(self, model: Model, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
         """(n,) electrons."""
         moved = self.moved(bins, slit, model)
         lines, _slope, curve = model.of_lines(moved)
-        broad = _terms(BROAD, slit / self.scale, model.place(bins)) @ self.broad
+        broad = _sum(BROAD, slit / self.scale, model.place(bins), self.broad)
         level = model.continuum(moved) + lines + broad * curve
         return np.asarray(self.factor(slit) * level)
 
@@ -76,7 +77,7 @@ class AlongSlit:
 
     def broadening(self, model: Model, bins: np.ndarray, slit: np.ndarray) -> np.ndarray:
         """(n,) electrons, before illumination, by which lines are broader here."""
-        broad = _terms(BROAD, slit / self.scale, model.place(bins)) @ self.broad
+        broad = _sum(BROAD, slit / self.scale, model.place(bins), self.broad)
         return np.asarray(broad * model.of_lines(self.moved(bins, slit, model))[2])
 
 
@@ -104,6 +105,27 @@ def _terms(powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndar
         for _ in range(b):
             out[:, k] *= place
     return out
+
+
+def _sum(
+    powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray, factors: np.ndarray
+) -> np.ndarray:
+    """(n,) sum of the terms times `factors`."""
+    out = np.zeros(len(slit))
+    _add_terms(np.array(powers), slit, place, np.ascontiguousarray(factors), out)
+    return out
+
+
+@njit(cache=True)
+def _add_terms(powers, slit, place, factors, out):  # type: ignore[no-untyped-def]
+    for i in range(len(out)):
+        for k in range(len(factors)):
+            term = slit[i]
+            for _ in range(powers[k, 0] - 1):
+                term *= slit[i]
+            for _ in range(powers[k, 1]):
+                term *= place[i]
+            out[i] += term * factors[k]
 
 
 def fit(

@@ -34,15 +34,19 @@ def lonely(cells: Cells, model: Model, *, most: int, significance: float) -> Lin
     """The brightest lines with no brighter one near."""
     strength, height, place = strengths(cells, model)
     width = model.spread.box + 2.0 * model.spread.blur + 0.5
+    bright = np.flatnonzero(strength >= significance)
+    # nothing is chosen within 2 widths, nothing else is taken within 0.3 of what is brighter
+    alone, new = np.ones(len(strength), dtype=bool), np.ones(len(strength), dtype=bool)
     chosen: list[int] = []
-    taken: list[float] = []
-    for i in np.argsort(strength)[::-1]:
-        if strength[i] < significance or len(chosen) >= most:
+    for i in bright[np.argsort(strength[bright])[::-1]]:
+        if len(chosen) >= most:
             break
-        if all(abs(place[i] - t) > 2.0 * width for t in taken):
+        if alone[i]:
             chosen.append(int(i))
-        if all(abs(place[i] - t) > 0.3 * width for t in taken):
-            taken.append(float(place[i]))
+        if new[i]:
+            gap = np.abs(place - place[i])
+            alone &= gap > 2.0 * width
+            new &= gap > 0.3 * width
     at = np.sort(np.array(chosen, dtype="i8"))
     return Lines(place[at], height[at], np.zeros(len(at)))
 

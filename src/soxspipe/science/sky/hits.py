@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from soxspipe.maths.grouped import row_medians
+
 MAD = 1.4826
 
 
@@ -33,9 +35,9 @@ def far_off(
             break
         # the last window overlaps the one before
         at = np.concatenate([left[: n * window], left[-window:]]).reshape(n + 1, window)
-        middle = np.median(data[at], axis=1)[:, None]
+        middle = row_medians(data[at])[:, None]
         off = np.abs(data[at] - middle)
-        scatter = MAD * np.median(off, axis=1)[:, None]
+        scatter = MAD * row_medians(off)[:, None]
         new = off > sigma * np.maximum(scatter, np.sqrt(variance[at]))
         if not new.any():
             break

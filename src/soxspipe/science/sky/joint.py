@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded
+from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded, lapack
 
 from soxspipe.maths import bspline
 from soxspipe.science.sky import loops
 from soxspipe.science.sky.cells import Cells
 from soxspipe.science.sky.line_spread import POWERS, LineSpread
 from soxspipe.science.sky.model import Lines, Model, Priors
+
+#: Numbers over width of a band below which it is treated as a whole matrix.
+_WIDE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +29,22 @@ class Covariance:
 
     model: Model
     index: tuple[np.ndarray, np.ndarray]
-    lower: np.ndarray
+    lower: np.ndarray  # as (n, width): the band's columns are rows
     ties: np.ndarray
     factor: np.ndarray
 
     @cached_property
     def inverse(self) -> np.ndarray:
-        """Lower band of the inverse of the banded part."""
+        """Lower band of the inverse of the banded part, (n, width)."""
+        n, width = self.lower.shape
+        if n < _WIDE * width:  # a spline of few knots ties half of all lines: then LAPACK is faster
+            return _whole_inverse(self.lower)
         return np.asarray(loops.selected_inverse(self.lower))
 
     def variance(self, x: np.ndarray) -> np.ndarray:
         """(n,) electrons squared: variance of the model at native bins x, rising."""
         m = self.model
-        out = np.zeros(len(x))
-        border = np.linalg.inv(self.factor) if len(self.factor) else self.factor
+        out, rows = np.zeros(len(x)), np.zeros((len(x), len(self.factor)))
         loops.model_variance(
             np.ascontiguousarray(x, dtype="f8"),
             (bspline.full_knots(m.breaks, m.degree), m.degree, self.index[0]),
@@ -47,15 +52,30 @@ class Covariance:
             m.place(m.lines.centre),
             self.inverse,
             self.ties,
-            border,
             out,
+            rows,
         )
+        if len(self.factor):
+            out += np.einsum("nq,nq->n", rows @ np.linalg.inv(self.factor), rows)
         return out
 
     @property
     def of_heights(self) -> np.ndarray:
         """(l,) variance of the lines' heights, line spread fixed."""
-        return np.asarray(self.inverse[0][self.index[1]])
+        return np.asarray(self.inverse[self.index[1], 0])
+
+
+def _whole_inverse(lower: np.ndarray) -> np.ndarray:
+    """Band (n, width) of the inverse, by way of the whole."""
+    n, width = lower.shape
+    whole = np.zeros((n, n), order="F")
+    for d in range(width):
+        np.fill_diagonal(whole[d:], lower[: n - d, d])
+    inverse, _info = lapack.dpotri(whole, lower=1, overwrite_c=1)
+    band = np.zeros_like(lower)
+    for d in range(width):
+        band[: n - d, d] = np.diagonal(inverse, -d)
+    return band
 
 
 def solve(
@@ -79,26 +99,27 @@ def solve(
     n = n_spline + 3 * len(lines.centre)
     learned = POWERS * spread.coefficients.shape[1] if boxed is not None else 0
     reach = _reach(knots, n_spline, start.degree, lines, spread.half, *index)
-    band, vector = np.zeros((reach + 1, n)), np.zeros(n)
+    columns, vector = np.zeros((n, reach + 1)), np.zeros(n)
     tie, border, shared = np.zeros((n, learned)), np.zeros((learned, learned)), np.zeros(learned)
     loops.accumulate(
         (cells.x, cells.spread, cells.y, cells.weight),
         (knots, start.degree, index[0]),
         _columns(start, index[1]),
         start.place(lines.centre),
-        (band, vector, tie, border, shared),
+        (columns, vector, tie, border, shared),
     )
+    band = columns.T  # as LAPACK likes it
     _add_priors(band, vector, index, priors, lines, length)
     if heights is not None:
         band[0][index[1]] += 1.0 / heights[1] ** 2
         vector[index[1]] += heights[0] / heights[1] ** 2
-    lower = cholesky_banded(band, lower=True, check_finite=False)
+    lower = cholesky_banded(band, overwrite_ab=True, lower=True, check_finite=False)
     solution = cho_solve_banded((lower, True), vector, check_finite=False)
     change = np.zeros(0)
     if boxed is not None:
         if boxed.coefficients.shape != spread.coefficients.shape:
             raise ValueError("the learned line spread and the boxed one differ in extent")
-        ties = cho_solve_banded((lower, True), tie, check_finite=False)
+        ties = np.ascontiguousarray(cho_solve_banded((lower, True), tie, check_finite=False))
         pull = _pull(boxed, priors.spread)
         target = pull * (boxed.coefficients - spread.coefficients).ravel()
         border = np.tril(border) + np.tril(border, -1).T
@@ -111,48 +132,68 @@ def solve(
     else:
         ties = tie
     model = _moved(start, solution, change, index)
-    covariance = Covariance(model, index, lower, ties, border)
+    covariance = Covariance(model, index, np.ascontiguousarray(lower.T), ties, border)
     return model, covariance
 
 
 def _columns(model: Model, at: np.ndarray) -> tuple[np.ndarray | float, ...]:
     """The lines as the loops take them."""
     lines, spread = model.lines, model.spread
-    shapes = spread.of(model.place(lines.centre))
-    return lines.centre, lines.height, lines.broad, shapes, spread.half, at
+    return lines.centre, lines.height, lines.broad, model.shapes, spread.half, at
 
 
 def step(
     cells: Cells, start: Model, priors: Priors, boxed: LineSpread | None
 ) -> tuple[Model, Covariance]:
     """A step that does not make the fit worse: shorter ones are tried where a long one does."""
-    before = _penalised(cells, start, priors, boxed)
-    for length in (1.0, 0.15, 0.01):
-        model, covariance = solve(cells, start, priors, boxed, length)
-        if _penalised(cells, model, priors, boxed) <= before * (1 + 1e-6):
-            break
+    model, covariance, _chi2 = judged_step(cells, start, priors, boxed, chi2(cells, start))
     return model, covariance
 
 
-def _penalised(cells: Cells, model: Model, priors: Priors, boxed: LineSpread | None) -> float:
-    """chi2 and what the priors add."""
-    total = float(np.sum(residuals(cells, model) ** 2))
-    total += float(np.sum((model.lines.broad / priors.broad) ** 2))
+def judged_step(
+    cells: Cells, start: Model, priors: Priors, boxed: LineSpread | None, before: float
+) -> tuple[Model, Covariance, float]:
+    """The same, from and to the chi2 of cells `before` and after it."""
+    limit = (before + _penalty(start, priors, boxed)) * (1 + 1e-6)
+    for length in (1.0, 0.15, 0.01):
+        model, covariance = solve(cells, start, priors, boxed, length)
+        after = chi2(cells, model)
+        if after + _penalty(model, priors, boxed) <= limit:
+            break
+    return model, covariance, after
+
+
+def _penalty(model: Model, priors: Priors, boxed: LineSpread | None) -> float:
+    """What the priors add to chi2."""
+    total = float(np.sum((model.lines.broad / priors.broad) ** 2))
     if boxed is not None:
         change = (model.spread.coefficients - boxed.coefficients).ravel()
         total += float(np.sum(_pull(boxed, priors.spread) * change**2))
     return total
 
 
+def chi2(cells: Cells, model: Model) -> float:
+    """Sum of squared residuals of cells, in units of their noise."""
+    left = residuals(cells, model)
+    return float(left @ left)
+
+
 def misfit(cells: Cells, model: Model) -> float:
     """Mean squared residual of cells, in units of their noise."""
-    return float(np.mean(residuals(cells, model) ** 2))
+    return chi2(cells, model) / len(cells.x)
 
 
 def residuals(cells: Cells, model: Model) -> np.ndarray:
     """(c,) cells minus model, in units of the cells' noise."""
-    here = 0.5 * (model(cells.x - cells.spread) + model(cells.x + cells.spread))
-    return np.asarray((cells.y - here) * np.sqrt(cells.weight))
+    out = np.empty(len(cells.x))
+    lines = model.lines
+    loops.residuals(
+        (cells.x, cells.spread, cells.y, cells.weight),
+        (bspline.full_knots(model.breaks, model.degree), model.degree, model.coefficients),
+        (lines.centre, lines.height, lines.broad, model.shapes, model.spread.half),
+        out,
+    )
+    return out
 
 
 def _pull(boxed: LineSpread, share: float) -> np.ndarray:
@@ -187,7 +228,7 @@ def _positions(
     knots: np.ndarray, n_spline: int, degree: int, lines: Lines
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number of each spline coefficient, and of the first number of each line, in rising place."""
-    where = np.array([knots[i + 1 : i + degree + 1].mean() for i in range(n_spline)])
+    where = sum(knots[k : k + n_spline] for k in range(1, degree + 1)) / degree
     every = np.concatenate([where, np.repeat(lines.centre, 3)])
     rank = np.empty(len(every), dtype="i8")
     rank[np.argsort(every, kind="stable")] = np.arange(len(every))

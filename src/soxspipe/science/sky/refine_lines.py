@@ -14,10 +14,9 @@ def settled(
     cells: Cells, model: Model, priors: Priors, boxed: LineSpread | None, *, steps: int
 ) -> Model:
     """The model after some steps, fewer if it does not change any more."""
-    before = joint.misfit(cells, model)
+    before = joint.chi2(cells, model)
     for _ in range(steps):
-        model, _cov = joint.step(cells, model, priors, boxed)
-        now = joint.misfit(cells, model)
+        model, _cov, now = joint.judged_step(cells, model, priors, boxed, before)
         if before - now < 1e-3 * before:
             break
         before = now

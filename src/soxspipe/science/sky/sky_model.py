@@ -12,6 +12,7 @@ import numpy as np
 
 from soxspipe.datamodel.order_pixels import OrderPixels
 from soxspipe.errors import DataError
+from soxspipe.maths.grouped import medians
 from soxspipe.science.sky import along_slit, hits, joint, line_spread, sky_lines, steps
 from soxspipe.science.sky import residual as difference
 from soxspipe.science.sky.model import Model, Priors
@@ -27,22 +28,12 @@ RESIDUAL_INTERVALS = 6
 def initial_level(pixels: OrderPixels, data: np.ndarray, good: np.ndarray) -> np.ndarray:
     """First guess of the sky (n,): median of each native bin along the slit, object included."""
     bins = pixels.nearest
-    median, count = _medians(bins[good], data[good], len(pixels.grid))
+    median, count = medians(bins[good], data[good], len(pixels.grid), side=1)
     known = count > 3
     numbers = np.arange(len(median))
     if known.any():
         median = np.interp(numbers, numbers[known], median[known])
     return median[bins]
-
-
-def _medians(cell: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Median and number of the `values` (k,) in each of `n` cells; 0 in an empty cell."""
-    count = np.bincount(cell, minlength=n)
-    if not len(values):
-        return np.zeros(n), count
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    middle = np.clip(start + count // 2, 0, len(values) - 1)
-    return np.where(count > 0, values[np.lexsort((values, cell))][middle], 0.0), count
 
 
 def fit(

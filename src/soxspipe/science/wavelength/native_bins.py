@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+from numba import njit
 from scipy import ndimage
 
 from soxspipe.datamodel.geometry import PixelMap
 from soxspipe.datamodel.order_pixels import OrderPixels
+from soxspipe.maths.grouped import medians
 
 
 def _centre_line(
@@ -106,15 +108,29 @@ def _area(coordinate: np.ndarray, slit: np.ndarray) -> np.ndarray:
 
 def _gradient(image: np.ndarray, axis: int) -> np.ndarray:
     """Central difference, one-sided where a neighbour is NaN."""
-    forward = np.full(image.shape, np.nan)
-    lower = [slice(None), slice(None)]
-    upper = [slice(None), slice(None)]
-    lower[axis], upper[axis] = slice(0, -1), slice(1, None)
-    forward[tuple(lower)] = image[tuple(upper)] - image[tuple(lower)]
-    backward = np.full(image.shape, np.nan)
-    backward[tuple(upper)] = forward[tuple(lower)]
-    both = 0.5 * (forward + backward)
-    return np.where(np.isfinite(both), both, np.where(np.isfinite(forward), forward, backward))
+    out = np.empty(image.shape)
+    if axis == 0:
+        _slopes(np.asarray(image, dtype="f8"), out)
+    else:
+        _slopes(np.asarray(image, dtype="f8").T, out.T)
+    return out
+
+
+@njit(cache=True)
+def _slopes(image, out):  # type: ignore[no-untyped-def]
+    """Gradient along the first axis."""
+    ny, nx = image.shape
+    for y in range(ny):
+        for x in range(nx):
+            here = image[y, x]
+            ahead = image[y + 1, x] - here if y < ny - 1 else np.nan
+            behind = here - image[y - 1, x] if y > 0 else np.nan
+            if np.isnan(ahead):
+                out[y, x] = behind
+            elif np.isnan(behind):
+                out[y, x] = ahead
+            else:
+                out[y, x] = 0.5 * (ahead + behind)
 
 
 #: Native bins over which the areas of the pixels at the slit's middle are averaged, to each side.
@@ -129,11 +145,8 @@ def flattened(pixels: OrderPixels) -> OrderPixels:
     """
     n = len(pixels.grid)
     bins = pixels.nearest
-    count = np.bincount(bins, minlength=n)
-    order = np.lexsort((pixels.area, bins))
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    middle = np.clip(start + count // 2, 0, len(order) - 1)
-    known = count > 0
-    median = np.interp(np.arange(n), np.flatnonzero(known), pixels.area[order][middle][known])
+    median, count = medians(bins, pixels.area, n, side=1)
+    known = np.flatnonzero(count > 0)
+    median = np.interp(np.arange(n), known, median[known])
     area = ndimage.uniform_filter1d(median, 2 * _SMOOTH + 1, mode="nearest")[bins]
     return replace(pixels, area=area, stretch=pixels.area / area)
