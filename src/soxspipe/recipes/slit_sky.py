@@ -87,21 +87,19 @@ def subtract_sky(
     """Fit the sky of every order.
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
-    first, and every row counts, as much as the model's own error allows: sky and object are then known
-    as well as one fit of both would know them. `templates`: orders of the frame in which the sky that a
+    first, and only the rows of the core do not count: its spectrum follows every error of the sky, so
+    that these rows would hold each error fast, and let slow changes along the slit run away. `templates`: orders of the frame in which the sky that a
     difference has lost was modelled; lines are where they were there.
     """
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
         return {n: replace(o, sky=zero[n], sky_variance=zero[n]) for n, o in orders.items()}
-    masked = tuple(s for s in sources.each if not s.light)
-    rows = sky_rows(orders, sources, settings, masked)
-    clear = sky_rows(orders, sources, settings, sources.each)
+    rows = sky_rows(orders, sources, settings, sources.each)
     return {
         n: _without_sky(
             ready,
             o,
-            _Rows(rows[n] & o.good, clear[n]),
+            rows[n] & o.good,
             settings,
             (np.asarray(sources.light(n)), sources.brightness(n)),
             None if templates is None else templates[n].fitted,
@@ -110,39 +108,25 @@ def subtract_sky(
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """(n,) bool: pixels that take part, and those of them that no object touches."""
-
-    used: np.ndarray
-    clear: np.ndarray
-
-
 def _without_sky(
     ready: SlitFrame,
     order: OrderState,
-    rows: _Rows,
+    used: np.ndarray,
     settings: SkySettings,
     objects: tuple[np.ndarray, np.ndarray | float],
     template: sky_model.OrderSky | None,
 ) -> OrderState:
-    """One order with its sky fitted; objects: their light (n,), signed and as brightness."""
+    """One order with its sky fitted to the `used` (n,) pixels; objects: their light (n,), signed and as
+    brightness.
+    """
     light, brightness = objects
     pixels = order.pixels
     doubt = (MODEL_ERROR * brightness) ** 2
     data, variance = order.data - light, order.variance + doubt
     if template is None:
-        sky = sky_model.fit(
-            pixels,
-            data,
-            variance,
-            rows.used,
-            settings.options,
-            start=order.fitted,
-            apart=~rows.clear,
-        )
+        sky = sky_model.fit(pixels, data, variance, used, settings.options, start=order.fitted)
     else:
-        sky = sky_model.residual(pixels, data, variance, rows.used, template, settings.options)
+        sky = sky_model.residual(pixels, data, variance, used, template, settings.options)
     model = sky.at(pixels.bin, pixels.slit)
     return replace(
         order,
