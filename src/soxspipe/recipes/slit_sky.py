@@ -17,6 +17,10 @@ MODEL_ERROR = 0.05
 #: of one that is not. Wings beyond are taken out of the sky once they are modelled.
 _CORE, _WIDEST = 1.2, 3.0
 
+#: Pixels at the ends of the slit that are never sky: they see beyond the slit, which dims lines and moves
+#: them by hundredths of a pixel. A polynomial along the slit would pass that on to the object.
+_ENDS = 2.5
+
 
 @dataclass(frozen=True)
 class SkySettings:
@@ -57,7 +61,8 @@ def sky_rows(
     Objects' wings are left out as far as they show, but at least a quarter of the slit stays.
     """
     low, high = slit_range(orders)
-    margin = settings.edge_fraction * (high - low)
+    pixel = float(np.median([np.median(o.pixels.area) for o in orders.values()]))
+    margin = max(settings.edge_fraction * (high - low), _ENDS * pixel)
     cells = np.arange(low + margin, high - margin, 0.05)
     there = tuple(s for s in masked if s.found is not None)
     reach = np.array([_mask_radius(sources, s, generous=settings.generous) for s in there])

@@ -8,8 +8,7 @@ from numpy.polynomial import chebyshev, polynomial
 from soxspipe.science.sky.model import Model
 
 #: Degree in the slit position and power of the place along the order of what shifts and broadens lines.
-#: A map of wavelengths leaves some hundredths of a bin that take a quintic to follow.
-SHIFT = ((1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (1, 1), (2, 1), (1, 2))
+SHIFT = ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1))
 BROAD = ((1, 0), (2, 0))
 #: Prior standard deviations at the slit's end: illumination (share), shift (bins), broadening (bins^2).
 PRIORS = (0.05, 0.05, 0.1)
