@@ -93,8 +93,9 @@ def subtract_sky(
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
     first, and only the rows of the core do not count: its spectrum follows every error of the sky, so
-    that these rows would hold each error fast, and let slow changes along the slit run away. `templates`: orders of the frame in which the sky that a
-    difference has lost was modelled; lines are where they were there.
+    that these rows would hold each error fast, and let slow changes along the slit run away.
+    `templates`: orders of the frame in which the sky that a difference has lost was modelled; lines are
+    where they were there.
     """
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
