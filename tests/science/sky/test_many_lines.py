@@ -115,7 +115,7 @@ def test_what_changes_along_the_slit_is_followed():
 def test_the_illumination_goes_on_below_an_object():
     rng = np.random.default_rng(9)
     z = PIXELS.slit / 5.5
-    true = light(SHAPES["slit"], *airglow(rng), PIXELS.bin) * (1 - 0.02 * np.abs(z))
+    true = light(SHAPES["slit"], *airglow(rng), PIXELS.bin) * (1 + 0.02 * z)
     data, variance = noisy(rng, true)
     away = np.abs(PIXELS.slit - 2.5) > 1.2
     sky = sky_model.fit(PIXELS, data, variance, away, SkyOptions(illumination=0))
