@@ -18,7 +18,7 @@ from soxspipe.science.extraction.trace import Trace
 from soxspipe.science.sky.sky_model import SkyOptions
 from tests.science.extraction.one_order import gaussian_share, lines, order_pixels
 
-SETTINGS = SkySettings(SkyOptions(illumination=0), edge_fraction=0.05, generous=True, subtract=True)
+SETTINGS = SkySettings(SkyOptions(illumination=0), edge_fraction=0.06, generous=True, subtract=True)
 PIXELS = {n: order_pixels(number=n, low=600.0 + 45 * n) for n in (1, 2)}
 SHAPE = (60, 400)
 CELLS = np.arange(-6.1, 6.2, 0.2)
@@ -55,6 +55,18 @@ def share_of_sky(rows):
         inside = (slit > low + margin) & (slit < high - margin)
         assert not kept[~inside].any()
         yield kept[inside].mean()
+
+
+def test_pixels_that_see_beyond_the_slit_are_never_sky():
+    rows = slit_sky.sky_rows(ORDERS, target(), replace(SETTINGS, edge_fraction=0.0), ())
+    low, high = slit_range(ORDERS)
+    for number, kept in rows.items():
+        pixels = PIXELS[number]
+        slit, pixel = pixels.slit[kept], np.median(pixels.area)
+        assert slit.min() > low + 2 * pixel
+        assert slit.max() < high - 2 * pixel
+        assert slit.min() < low + 4 * pixel
+        assert slit.max() > high - 4 * pixel
 
 
 def test_an_empty_slit_is_all_sky_but_its_ends():
@@ -213,6 +225,23 @@ def test_an_order_without_usable_pixels_is_given_up_and_the_others_are_not():
     assert np.isnan(sums.flux).all()
     error = (one.sky - sky.ravel()[one.pixels.index]) / np.sqrt(one.variance)
     assert np.sqrt(np.mean(error**2)) < 0.35
+
+
+def test_a_star_that_took_up_an_error_of_the_sky_does_not_hold_it_there():
+    ready, orders, sky = frame(4, 1000.0)
+    found = look(orders, FIND)
+    skies = []
+    for share in (0.0, 0.05):
+        light = {}
+        for n, order in orders.items():
+            near = np.abs(order.pixels.slit - STAR) < 1.0
+            light[n] = 1000.0 * gaussian_share(order.pixels, STAR, WIDTH)
+            light[n] += share * near * sky.ravel()[order.pixels.index]
+        known = replace(found, each=(replace(found.target, light=light),))
+        skies.append(slit_sky.subtract_sky(ready, orders, known, SETTINGS))
+    for n, order in orders.items():
+        change = (skies[1][n].sky - skies[0][n].sky) / np.sqrt(order.variance)
+        assert np.abs(change).max() < 1e-3
 
 
 def test_sky_stays_if_it_is_not_to_be_subtracted():

@@ -118,8 +118,9 @@ def _extract_order(
     order, pixels = part.order, part.order.pixels
     n = len(pixels.grid)
     sums = optimal.horne(pixels, part.data, part.variance, part.good, part.share)
-    count = np.maximum(np.bincount(pixels.nearest, minlength=n), 1)
-    own = np.bincount(pixels.nearest, part.sky_variance, n) / count
+    heed = np.where(part.good, part.share / part.variance, 0.0)
+    heeded = np.maximum(np.bincount(pixels.nearest, heed, n), 1e-30)
+    own = np.bincount(pixels.nearest, heed * part.sky_variance, n) / heeded
     half = half_aperture(part, source, settings)
     inside = np.abs(pixels.slit - source.trace.at(pixels.wavelength, pixels.order)) <= half
     box = optimal.boxcar(pixels, part.data, part.variance, part.good, part.model, inside)

@@ -16,6 +16,9 @@ MODEL_ERROR = 0.05
 #: Parts of the slit that are left to an object, in its FWHM to each side: of a modelled one, and the most
 #: of one that is not. Wings beyond are taken out of the sky once they are modelled.
 _CORE, _WIDEST = 1.2, 3.0
+#: Pixels at the ends of the slit that are never sky: they see beyond the slit, which dims lines and moves
+#: them by hundredths of a pixel. A polynomial along the slit would pass that on to the object.
+_ENDS = 2.5
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def sky_rows(
     Objects' wings are left out as far as they show, but at least a quarter of the slit stays.
     """
     low, high = slit_range(orders)
-    margin = settings.edge_fraction * (high - low)
+    pixel = float(np.median([np.median(o.pixels.area) for o in orders.values()]))
+    margin = max(settings.edge_fraction * (high - low), _ENDS * pixel)
     cells = np.arange(low + margin, high - margin, 0.05)
     reach = np.array([_mask_radius(sources, s, generous=settings.generous) for s in masked])
     position = np.array([_position(s) for s in masked])
@@ -93,23 +97,22 @@ def subtract_sky(
     """Fit the sky of every order.
 
     Objects without a model are left out with their rows. Of modelled objects the electrons are taken off
-    first, and every row counts, as much as the model's own error allows: sky and object are then known
-    as well as one fit of both would know them. Where the target is expected but was not found the sky
-    takes no part either, or it would swallow some of the light whose upper limits are asked for.
+    first, and only the rows of the core do not count: its spectrum follows every error of the sky, so
+    that these rows would hold each error fast, and let slow changes along the slit run away. Where the
+    target is expected but was not found the sky takes no part either, or it would swallow some of the
+    light whose upper limits are asked for.
     `templates`: orders of the frame in which the sky that a difference has lost was modelled; lines are
     where they were there.
     """
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
         return {n: replace(o, sky=zero[n], sky_variance=zero[n]) for n, o in orders.items()}
-    masked = tuple(s for s in sources.each if s.found is None or not s.light)
-    rows = sky_rows(orders, sources, settings, masked)
-    clear = sky_rows(orders, sources, settings, sources.each)
+    rows = sky_rows(orders, sources, settings, sources.each)
     return {
         n: _without_sky(
             ready,
             o,
-            _Rows(rows[n] & o.good, clear[n]),
+            rows[n] & o.good,
             settings,
             (np.asarray(sources.light(n)), sources.brightness(n)),
             None if templates is None else templates[n].fitted,
@@ -118,23 +121,16 @@ def subtract_sky(
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """(n,) bool: pixels that take part, and those of them that no object touches."""
-
-    used: np.ndarray
-    clear: np.ndarray
-
-
 def _without_sky(
     ready: SlitFrame,
     order: OrderState,
-    rows: _Rows,
+    used: np.ndarray,
     settings: SkySettings,
     objects: tuple[np.ndarray, np.ndarray | float],
     template: sky_model.OrderSky | None,
 ) -> OrderState:
-    """One order with its sky fitted; objects: their light (n,), signed and as brightness.
+    """One order with its sky fitted to the `used` (n,) pixels; objects: their light (n,), signed and as
+    brightness.
 
     An order that was given up has no sky.
     """
@@ -146,17 +142,9 @@ def _without_sky(
     doubt = (MODEL_ERROR * brightness) ** 2
     data, variance = order.data - light, order.variance + doubt
     if template is None:
-        sky = sky_model.fit(
-            pixels,
-            data,
-            variance,
-            rows.used,
-            settings.options,
-            start=order.fitted,
-            apart=~rows.clear,
-        )
+        sky = sky_model.fit(pixels, data, variance, used, settings.options, start=order.fitted)
     else:
-        sky = sky_model.residual(pixels, data, variance, rows.used, template, settings.options)
+        sky = sky_model.residual(pixels, data, variance, used, template, settings.options)
     model = sky.at(pixels.bin, pixels.slit)
     return replace(
         order,

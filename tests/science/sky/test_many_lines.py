@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from soxspipe.science.sky import sky_model
+from soxspipe.science.sky import along_slit, sky_model
 from soxspipe.science.sky.sky_model import SkyOptions
 from tests.science.extraction.one_order import (
     ROWS,
@@ -112,16 +112,18 @@ def test_what_changes_along_the_slit_is_followed():
     assert plain.illumination.tolist() == [1.0]
 
 
-def test_rows_of_an_object_do_not_tell_the_illumination():
+def test_the_illumination_goes_on_below_an_object():
     rng = np.random.default_rng(9)
-    true = light(SHAPES["slit"], *airglow(rng), PIXELS.bin)
+    z = PIXELS.slit / 5.5
+    true = light(SHAPES["slit"], *airglow(rng), PIXELS.bin) * (1 + 0.02 * z)
     data, variance = noisy(rng, true)
-    data[~AWAY] *= 1.02  # an object whose spectrum has taken up some of the sky
-    every = np.ones(len(data), dtype=bool)
-    sky = sky_model.fit(PIXELS, data, variance, every, SkyOptions(), apart=~AWAY)
-    assert np.abs(sky.along.factor(np.linspace(-1, 1, 5)) - 1).max() < 0.003
-    fooled = sky_model.fit(PIXELS, data, variance, every, SkyOptions())
-    assert np.abs(fooled.along.factor(np.linspace(-1, 1, 5)) - 1).max() > 0.008
+    away = np.abs(PIXELS.slit - 2.5) > 1.2
+    sky = sky_model.fit(PIXELS, data, variance, away, SkyOptions(illumination=0))
+    bright = ~away & (true > 1000)
+    level = sky.at(PIXELS.bin, PIXELS.slit)[bright].sum() / true[bright].sum()
+    assert level == pytest.approx(1, abs=0.0015)
+    known = sky.along.of_uneven
+    assert known[np.argmin(np.abs(along_slit.CENTRES - 2.5 / 5.5))] > 2 * np.median(known)
 
 
 def test_lines_as_narrow_as_pixels_do_not_let_the_fit_diverge():

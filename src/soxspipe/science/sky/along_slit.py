@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
-from numpy.polynomial import polynomial
+from numpy.polynomial import chebyshev, polynomial
 
 from soxspipe.science.sky.model import Model
 
-#: Powers (slit, place along the order) of the shift and of the broadening of lines.
+#: Degree in the slit position and power of the place along the order of what shifts and broadens lines.
 SHIFT = ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1))
 BROAD = ((1, 0), (2, 0))
 #: Prior standard deviations at the slit's end: illumination (share), shift (bins), broadening (bins^2).
@@ -20,8 +20,12 @@ PRIORS = (0.05, 0.05, 0.1)
 EDGES = np.array([0.0, 0.1, 0.3, 0.5, 0.7, 0.84, 0.92, 0.97, 1.001])
 EDGES = np.concatenate([-EDGES[:0:-1], EDGES[1:]])
 CENTRES = 0.5 * (EDGES[1:] + EDGES[:-1])
-#: Prior standard deviation of the illumination of each cell, beside the polynomial.
-UNEVEN = np.where(np.abs(CENTRES) > 0.9, 0.02, 0.004)
+#: Prior standard deviation of the illumination of a cell, beside the polynomial, and of its step from one
+#: cell to the next.
+UNEVEN = 0.02
+STEPS = np.where(np.abs(0.5 * (CENTRES[1:] + CENTRES[:-1])) > 0.85, 0.02, 0.002)
+_RISE = np.diff(np.eye(len(CENTRES)), axis=0) / STEPS[:, None]
+_PULL = np.eye(len(CENTRES)) / UNEVEN**2 + _RISE.T @ _RISE
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,34 +100,37 @@ def even(slit: np.ndarray) -> AlongSlit:
     )
 
 
-def _terms(powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray) -> np.ndarray:
-    out = np.empty((len(slit), len(powers)))
-    for k, (a, b) in enumerate(powers):
-        out[:, k] = slit
-        for _ in range(a - 1):
-            out[:, k] *= slit
-        for _ in range(b):
-            out[:, k] *= place
-    return out
+def _terms(numbers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """(n, k) Chebyshev polynomials of the slit less their value at its middle, times powers of the place.
+
+    slit : 1 at the slit's end.
+    """
+    highest = max(a for a, _ in numbers)
+    along = chebyshev.chebvander(slit, highest) - chebyshev.chebvander(np.zeros(1), highest)
+    return np.stack([along[:, a] * place**b for a, b in numbers], axis=1)
 
 
 def _sum(
-    powers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray, factors: np.ndarray
+    numbers: tuple[tuple[int, int], ...], slit: np.ndarray, place: np.ndarray, factors: np.ndarray
 ) -> np.ndarray:
     """(n,) sum of the terms times `factors`."""
     out = np.zeros(len(slit))
-    _add_terms(np.array(powers), slit, place, np.ascontiguousarray(factors), out)
+    table = np.array(numbers)
+    middle = chebyshev.chebvander(np.zeros(1), int(table[:, 0].max()))[0][table[:, 0]]
+    _add_terms(table, middle, slit, place, np.ascontiguousarray(factors), out)
     return out
 
 
 @njit(cache=True)
-def _add_terms(powers, slit, place, factors, out):  # type: ignore[no-untyped-def]
+def _add_terms(numbers, middle, slit, place, factors, out):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
+        x = slit[i]
         for k in range(len(factors)):
-            term = slit[i]
-            for _ in range(powers[k, 0] - 1):
-                term *= slit[i]
-            for _ in range(powers[k, 1]):
+            before, term = 1.0, x  # Chebyshev polynomials by their recurrence
+            for _ in range(numbers[k, 0] - 1):
+                before, term = term, 2.0 * x * term - before
+            term -= middle[k]
+            for _ in range(numbers[k, 1]):
                 term *= place[i]
             out[i] += term * factors[k]
 
@@ -189,7 +196,9 @@ def uneven(
 ) -> AlongSlit:
     """Fit the illumination of cells along the slit, by what lines show; all (n,).
 
-    Light that does not follow the lines is left aside: it may be that of an extended object.
+    Light that does not follow the lines is left aside: it may be that of an extended object. Cells that
+    are not seen, those under an object, lie between their neighbours: left at 1, the brightness of lines,
+    the illumination beside the object and its spectrum would slowly drift together.
     """
     cell = np.clip(np.searchsorted(EDGES, slit / start.scale) - 1, 0, len(CENTRES) - 1)
     factor = start.factor(slit)
@@ -202,11 +211,9 @@ def uneven(
     all_ = np.maximum(total(np.ones(len(light))), 1e-30)
     lines = total(light) / all_
     strength = np.maximum(total(light**2) - all_ * lines**2, 0.0)
-    pull = 1.0 / UNEVEN**2
-    change = total(light * left) - lines * total(left) - pull * start.uneven
-    change /= strength + pull
-    # how bright the lines are is known from the rest of the model; cells that are not seen stay even
-    mean = float((strength * change).sum() / max(strength.sum(), 1e-30))
-    change -= np.where(strength > pull, mean, 0.0)
-    known = np.clip(start.uneven + change, -0.2, 0.2)
-    return replace(start, uneven=known, of_uneven=1.0 / (strength + pull))
+    pulled = strength * start.uneven + total(light * left) - lines * total(left)
+    covariance = np.linalg.inv(np.diag(strength) + _PULL)
+    known = covariance @ pulled
+    # how bright the lines are is known from the rest of the model
+    known -= float((strength * known).sum() / max(strength.sum(), 1e-30))
+    return replace(start, uneven=np.clip(known, -0.2, 0.2), of_uneven=np.diag(covariance))
