@@ -160,6 +160,7 @@ def _from_light(
         degree=degree,
         prior=_prior(each[first]),
         absorbed=all(s.sign > 0 for s in each),
+        balanced=len(twins) > 1,
     )
     reference = next(iter(template.values())).reference
     usual = float(np.median([p.fwhm for p in template.values()]))

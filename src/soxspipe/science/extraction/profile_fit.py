@@ -29,6 +29,10 @@ _FINE, _ALONG = 0.08, 24
 _MISMATCH, _MODEL = 0.02, 0.01
 
 
+#: How well a level that cannot be there is known, per arcsec.
+_NOTHING = 1e-9
+
+
 @dataclass(frozen=True)
 class Width:
     """A Moffat: fwhm (arcsec at the reference) and beta; error of ln fwhm; amplitude over the flux that
@@ -199,6 +203,7 @@ def fit(
     degree: int,
     prior: float = 0.5,
     absorbed: bool = True,
+    balanced: bool = False,
 ) -> dict[int, Profile]:
     """Profiles of all orders.
 
@@ -206,10 +211,11 @@ def fit(
     ----------
     light : per order. fwhm, prior : first guess, arcsec, and how well it is known (of its logarithm).
     degree : highest degree along the order of its own departure from the common shape. absorbed : whether
-    the sky may hold some of the light: of several objects one at most can tell.
+    the sky may hold some of the light: of several objects one at most can tell. balanced : the light is
+    that of a positive and a negative image, beside which errors of the sky cancel: there is no level.
     """
     reference = float(np.median(np.concatenate([p.wavelength for p in light.values()])))
-    expected = (0.0, missing_prior(light, fwhm, absorbed))
+    expected = (0.0, _NOTHING if balanced else missing_prior(light, fwhm, absorbed))
     whole = fit_width(light, fwhm=fwhm, reference=reference, prior=prior, missing=expected)
     low = 1.05 * float(min(p.distance.min() for p in light.values()))
     high = 1.05 * float(max(p.distance.max() for p in light.values()))
