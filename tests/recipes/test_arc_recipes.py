@@ -114,7 +114,7 @@ def test_scattered_light_is_taken_off_if_wanted():
     assert "BKGROUND" not in plain().products
     assert "BKGROUND_PLOT" not in plain().figures
     figure = result.figures["BKGROUND_PLOT"]()
-    assert "arc - model" in " ".join(panel.get_title() for panel in figure.axes)
+    assert "arc - model" in " ".join(panel.get_title(loc="left") for panel in figure.axes)
 
 
 @cache

@@ -107,7 +107,7 @@ def test_products_are_named_after_their_input(files, tmp_path):
 def test_the_tag_of_the_sof_makes_an_old_frame_known(files, tmp_path):
     sof = tmp_path / "again.sof"
     sof.write_text(f"{files[0]} SCI_SLIT_SKYSUB_VIS\n{files[1]} DISP_IMAGE_VIS\n")
-    settings = {"soxs-extract": {"slit_positions": [0.0], "apertures": [3.5]}}
+    settings = {"soxs-extract": {"object-positions": [0.0], "object-apertures": [3.5]}}
     outcome = run("extract", sof, tmp_path, settings=settings)
     assert outcome.state == "passed"
     names = [p.path.name for p in outcome.products]

@@ -16,9 +16,13 @@ MODEL_ERROR = 0.05
 #: Parts of the slit that are left to an object, in its FWHM to each side: of a modelled one, and the most
 #: of one that is not. Wings beyond are taken out of the sky once they are modelled.
 _CORE, _WIDEST = 1.2, 3.0
+#: A source of this FWHM, arcsec, fills the slit: without its core too little is left to tell it from sky,
+#: and only the illumination is told by the rest of the slit alone.
+_EXTENDED = 2.5
 #: Pixels at the ends of the slit that are never sky: they see beyond the slit, which dims lines and moves
 #: them by hundredths of a pixel. A polynomial along the slit would pass that on to the object.
-_ENDS = 2.5
+#: Binned pixels are wider than that.
+_ENDS, _ENDS_ARCSEC = 2.5, 0.8
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ def sky_rows(
     """
     low, high = slit_range(orders)
     pixel = float(np.median([np.median(o.pixels.area) for o in orders.values()]))
-    margin = max(settings.edge_fraction * (high - low), _ENDS * pixel)
+    ends = min(_ENDS * pixel, _ENDS_ARCSEC)
+    if any(s.found is not None and s.found.fwhm > _EXTENDED for s in sources.each):
+        ends = 0.0  # the ends are where such a source leaves sky at all
+    margin = max(settings.edge_fraction * (high - low), ends)
     cells = np.arange(low + margin, high - margin, 0.05)
     reach = np.array([_mask_radius(sources, s, generous=settings.generous) for s in masked])
     position = np.array([_position(s) for s in masked])
@@ -107,12 +114,14 @@ def subtract_sky(
     if not settings.subtract:
         zero = {n: np.zeros(len(o.data)) for n, o in orders.items()}
         return {n: replace(o, sky=zero[n], sky_variance=zero[n]) for n, o in orders.items()}
-    rows = sky_rows(orders, sources, settings, sources.each)
+    narrow = tuple(s for s in sources.each if not _is_wide(s))
+    rows = sky_rows(orders, sources, settings, narrow)
+    clear = sky_rows(orders, sources, settings, sources.each)
     return {
         n: _without_sky(
             ready,
             o,
-            rows[n] & o.good,
+            _Rows(rows[n] & o.good, clear[n]),
             settings,
             (np.asarray(sources.light(n)), sources.brightness(n)),
             None if templates is None else templates[n].fitted,
@@ -121,16 +130,28 @@ def subtract_sky(
     }
 
 
+def _is_wide(source: Source) -> bool:
+    """True for a modelled source that fills the slit."""
+    return bool(source.light) and source.found is not None and source.found.fwhm > _EXTENDED
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """(n,) bool: pixels that take part, and those beside the cores of all objects."""
+
+    used: np.ndarray
+    clear: np.ndarray
+
+
 def _without_sky(
     ready: SlitFrame,
     order: OrderState,
-    used: np.ndarray,
+    rows: _Rows,
     settings: SkySettings,
     objects: tuple[np.ndarray, np.ndarray | float],
     template: sky_model.OrderSky | None,
 ) -> OrderState:
-    """One order with its sky fitted to the `used` (n,) pixels; objects: their light (n,), signed and as
-    brightness.
+    """One order with its sky fitted; objects: their light (n,), signed and as brightness.
 
     An order that was given up has no sky.
     """
@@ -141,8 +162,10 @@ def _without_sky(
     pixels = order.pixels
     doubt = (MODEL_ERROR * brightness) ** 2
     data, variance = order.data - light, order.variance + doubt
+    used, apart = rows.used, ~rows.clear
     if template is None:
-        sky = sky_model.fit(pixels, data, variance, used, settings.options, start=order.fitted)
+        start = order.fitted
+        sky = sky_model.fit(pixels, data, variance, used, settings.options, start, apart)
     else:
         sky = sky_model.residual(pixels, data, variance, used, template, settings.options)
     model = sky.at(pixels.bin, pixels.slit)

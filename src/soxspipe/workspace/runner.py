@@ -241,7 +241,7 @@ def _stem(recipe: Recipe, gathered: Gathered) -> str:
     product a recipe works on.
     """
     info, arm = gathered.first.info, gathered.arm
-    if not recipe.raw_inputs():
+    if info.kind not in recipe.type_codes:  # no SOF that `prep` writes
         return without_suffix(gathered.first.path.name)
     assert info.kind is not None
     stem = sof_stem(

@@ -22,6 +22,10 @@ _WIDTH = 2.0 * np.sqrt(2.0 * np.log(2.0))
 LEAST_BLUR = 1.6
 
 
+#: Variance of what is not known at all; float32 holds it.
+_MOST = 1e30
+
+
 @dataclass(frozen=True, eq=False)
 class Excess:
     """What a frame leaves over a model of sky and object; images (ny, nx), electrons.
@@ -69,7 +73,7 @@ class Excess:
         level, wide = along_slit(pixels.nearest, light - star, variance + error, good)
         for image, values in (
             (self.value, np.where(good, light - star - level, np.nan)),
-            (self.variance, (variance + error) * wide),
+            (self.variance, np.minimum((variance + error) * wide, _MOST)),
             (self.star, star),
             (self.step, step),
             (self.sky, sky),

@@ -74,7 +74,8 @@ def _shares(pull, pattern, unlike, out):  # type: ignore[no-untyped-def]
     common = pattern / (pattern + 1.0)
     for i in range(len(pull)):
         square = float(pull[i]) ** 2
-        narrow = np.exp(-0.5 * square / (pattern + 1.0)) / np.sqrt(pattern + 1.0)
-        broad = np.exp(-0.5 * square / _BROAD**2) / _BROAD
-        odd = unlike * broad / (unlike * broad + (1.0 - unlike) * narrow)
+        # odds of the common kind over the odd one; far out both are too small to be divided
+        power = 0.5 * square * (1.0 / _BROAD**2 - 1.0 / (pattern + 1.0))
+        ratio = (1.0 - unlike) / unlike * _BROAD / np.sqrt(pattern + 1.0)
+        odd = 1.0 / (1.0 + ratio * np.exp(min(power, 300.0)))
         out[i] = common + (1.0 - common) * odd

@@ -43,6 +43,7 @@ def fit(
     usable: np.ndarray,
     options: SkyOptions,
     start: OrderSky | None = None,
+    apart: np.ndarray | None = None,
 ) -> OrderSky:
     """Fit the sky of one order.
 
@@ -50,7 +51,8 @@ def fit(
     ----------
     data, variance : (n,) electrons and their variance for the listed pixels. usable : (n,) bool, False
     for flagged pixels and those under the object or at the slit ends. start : an earlier fit to the same
-    pixels; its lines and knots are the first guess, which is faster.
+    pixels; its lines and knots are the first guess, which is faster. apart : (n,) bool, pixels that must
+    not tell the illumination: those of a subtracted object, whose spectrum follows every error.
 
     Raises
     ------
@@ -59,12 +61,13 @@ def fit(
     work, usable = _checked(pixels, data, variance, usable)
     used = usable & ~_hits(work, usable, options)
     even = along_slit.even(pixels.slit)
+    free = np.ones(len(used), dtype=bool) if apart is None else ~apart
     gathered = work.gathered(None, even, used)
     coarse = sky_lines.coarse(
         gathered, work.low, work.high, degree=options.degree, points=options.coarse_points
     )
     if start is None:
-        model, slit, gathered = steps.begun(work, coarse, even, used, options)
+        model, slit, gathered = steps.begun(work, coarse, even, used, free, options)
         boxed = model.spread
     else:
         model, slit = start.model, start.along
@@ -72,7 +75,7 @@ def fit(
         gathered = work.gathered(model, slit, used)
     for _ in range(2):
         model = sky_lines.improved(gathered, model, boxed, significance=options.lines)
-        slit = steps.along(work, model, slit, used, options)
+        slit = steps.along(work, model, slit, used, free, options)
         used = steps.kept(work.pulls(model, slit), usable, options)
         gathered = work.gathered(model, slit, used)
     model, converged = steps.refined(work, model, slit, used, gathered, options, None)

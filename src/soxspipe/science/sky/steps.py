@@ -50,15 +50,21 @@ def along(
     model: Model,
     start: AlongSlit,
     used: np.ndarray,
+    free: np.ndarray,
     options: SkyOptions,
     *,
     thin: int = 1,
 ) -> AlongSlit:
-    """What changes along the slit, from one in `thin` of the `used` pixels."""
-    at = np.flatnonzero(used)[::thin]
-    seen = (work.bins[at], work.slit[at], work.data[at], 1.0 / work.variance[at])
-    smooth = along_slit.fit(model, start, *seen, degree=options.illumination)
-    return along_slit.uneven(model, smooth, *seen)
+    """What changes along the slit, from one in `thin` of the `used` pixels; illumination of cells only
+    from those that are `free` of an object.
+    """
+
+    def chosen(which: np.ndarray) -> tuple[np.ndarray, ...]:
+        at = np.flatnonzero(which)[::thin]
+        return work.bins[at], work.slit[at], work.data[at], 1.0 / work.variance[at]
+
+    smooth = along_slit.fit(model, start, *chosen(used), degree=options.illumination)
+    return along_slit.uneven(model, smooth, *chosen(used & free))
 
 
 def kept(pull: np.ndarray, usable: np.ndarray, options: SkyOptions) -> np.ndarray:
@@ -76,14 +82,15 @@ def begun(
     coarse: Model,
     start: AlongSlit,
     used: np.ndarray,
+    free: np.ndarray,
     options: SkyOptions,
 ) -> tuple[Model, AlongSlit, Cells]:
-    """Line spread, a first list of lines, what changes along the slit."""
+    """Line spread, a first list of lines, what changes along the slit; `free` (n,) as in `along`."""
     slit, gathered = start, work.gathered(None, start, used)
     model = sky_lines.begun(gathered, coarse, significance=options.lines)
     for _ in range(2):
         model = sky_lines.rough(gathered, model, significance=options.lines)
-        slit = along(work, model, slit, used, options, thin=THIN)
+        slit = along(work, model, slit, used, free, options, thin=THIN)
         gathered = work.gathered(model, slit, used)
     return model, slit, gathered
 
