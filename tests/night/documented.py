@@ -9,7 +9,10 @@ _OBJECT = (
     "_EXTRACTED_ORDERS.fits",
     "_EXTRACTED_MERGED.fits",
     "_EXTRACTED_MERGED.txt",
+    "_RECTIFIED.fits",
+    "_MERGED2D.fits",
 )
+_NOT_FLAT = ("_EXTRACTED_ORDERS_NOTFLAT.fits", "_EXTRACTED_MERGED_NOTFLAT.fits")
 REDUCED = {
     "soxs-mbias": (".fits",),
     "soxs-mdark": (".fits",),
@@ -17,14 +20,15 @@ REDUCED = {
     "soxs-order-centres": (".fits",),
     "soxs-mflat": (".fits", "OLOC.fits", "_BKGROUND.fits"),
     "soxs-spat-solution": (".fits", "_IMAGE.fits"),
-    "soxs-stare-std": _OBJECT,
+    "soxs-stare-std": (*_OBJECT, *_NOT_FLAT),
     "soxs-stare": _OBJECT,
 }
 _OBJECT_PLOTS = (
     "_skysub_quicklook.pdf",
-    "_OBJECT_TRACE_residuals.pdf",
+    "_OBJECT_TRACE_residuals_{degrees}.pdf",
     "_EXTRACTED_ORDERS_QC_PLOT.pdf",
     "_EXTRACTED_MERGED_QC_PLOT.pdf",
+    "_MERGED2D_quicklook.pdf",
 )
 _LINES = ("_FITTED_LINES.fits", "_MISSED_LINES.fits", "_RESIDUALS_{degrees}.pdf")
 #: Degrees of the documented polynomials, by a word in the name of the SOF and arm.
@@ -35,6 +39,8 @@ _DEGREES = {
     ("OLOC", "NIR"): "65",
     ("SSOL", "VIS"): "335511",
     ("SSOL", "NIR"): "445412",
+    ("STARE", "VIS"): "35",
+    ("STARE", "NIR"): "44",
 }
 #: Endings of the files in qc/<night>/<recipe>.
 QC = {
@@ -44,7 +50,7 @@ QC = {
     "soxs-order-centres": ("_residuals_{degrees}.pdf",),
     "soxs-mflat": ("_ORD_LOC.pdf", "_BKGROUND.pdf", "_FLAT.pdf"),
     "soxs-spat-solution": _LINES,
-    "soxs-stare-std": _OBJECT_PLOTS,
+    "soxs-stare-std": (*_OBJECT_PLOTS, "_EXTRACTED_ORDERS_QC_PLOT_NOTFLAT.pdf"),
     "soxs-stare": _OBJECT_PLOTS,
 }
 #: Recipe folder of a SOF, by a word in its name.
@@ -91,7 +97,9 @@ CLASSES = {
     ("soxs-mflat", "_BKGROUND.fits"): (None, "IMAGE"),
     ("soxs-spat-solution", ".fits"): ("DISP_TAB", "ECHELLE,MULTI-PINHOLE"),
     ("soxs-spat-solution", "_IMAGE.fits"): ("DISP_IMAGE", "ECHELLE,MULTI-PINHOLE"),
-    ("soxs-stare", "_SKYSUB.fits"): (None, _STARE),
+    ("soxs-stare", "_SKYSUB.fits"): ("SCI_SLIT_SKYSUB", _STARE),
+    ("soxs-stare", "_RECTIFIED.fits"): (None, _STARE),
+    ("soxs-stare", "_MERGED2D.fits"): ("SCI_SLIT_MERGE2D", _STARE),
     ("soxs-stare", "_SKYMODEL.fits"): (None, _STARE),
     ("soxs-stare", "_SKYSUB_RESIDUALS.fits"): (None, _STARE),
     ("soxs-stare", "_OBJTRACE.fits"): ("OBJECT_TAB", _STARE),

@@ -60,6 +60,9 @@ class OrderState:
 
 Orders = dict[int, OrderState]
 
+#: Variance, electrons squared, of a pixel of which nothing is known; float32 holds it.
+_MOST = 1e30
+
 
 def order_pixels(
     pixel_map: PixelMap, arm: Arm, *, flat_fielded: bool = True
@@ -129,5 +132,5 @@ def frame_with_variance(ready: SlitFrame, orders: Orders) -> Frame:
     """The flat-fielded frame with the final model variance inside orders."""
     variance = np.array(ready.frame.variance)
     for o in orders.values():
-        variance.ravel()[o.pixels.index] = o.variance
+        variance.ravel()[o.pixels.index] = np.minimum(o.variance, _MOST)
     return replace(ready.frame, variance=variance)
