@@ -1,13 +1,12 @@
 """Quality values of the object recipes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from soxspipe.datamodel.metric import Limits, Measurement, Metric
+from soxspipe.datamodel.metric import Measurement, Metric
 from soxspipe.datamodel.spectrum import OrderSpectra
 from soxspipe.instrument.arms import Arm
 from soxspipe.recipes.quality import TEMPERATURES, per_order, spread
@@ -44,13 +43,6 @@ METRICS = (
     Metric("SNR MEDIAN", "", "median S/N per native bin, global and per order"),
     *TEMPERATURES,
 )
-
-
-def with_limits(limits: Mapping[str, Mapping[str, Limits]]) -> tuple[Metric, ...]:
-    """The metrics, some of them judged: keyword -> arm -> range."""
-    return tuple(
-        replace(m, limits=limits[m.keyword]) if m.keyword in limits else m for m in METRICS
-    )
 
 
 def trace_table(spectra: OrderSpectra, source: Source) -> Table:
