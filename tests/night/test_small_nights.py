@@ -68,6 +68,7 @@ def test_a_binned_night_is_reduced(frames, tmp_path):
     assert [f for f in judged if not f.reached] == []
     assert found["extracted / true, median"] == pytest.approx([1.0, 1.0], abs=0.01)
     assert found["pull width"] == pytest.approx([1.0, 1.0], abs=0.1)
+    assert min(found["S/N over ideal, median"]) > 0.9
 
 
 def test_the_flat_of_another_slit_stands_in_for_that_of_the_science_slit(frames, tmp_path):

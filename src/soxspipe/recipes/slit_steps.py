@@ -57,23 +57,18 @@ class SlitInputs:
 
 
 @dataclass(frozen=True)
-class DifferenceInputs:
-    """Calibrations of nod and offset; what a difference cancels is not needed, but tells hot pixels."""
+class DifferenceInputs(SlitInputs):
+    """Calibrations of nod and offset; the dark, which a difference cancels, is not needed, but tells hot
+    pixels.
+    """
 
-    bias: Annotated[Frame | None, Calibration("MASTER_BIAS", "mbias", arms=("VIS",))]
     dark: Annotated[
         Frame | None,
         Calibration("MASTER_DARK", "mdark", required=False, by_hand=("VIS",), by_time=True),
     ]
-    flat: Annotated[MasterFlat, Calibration("MASTER_FLAT", "mflat")]
-    orders: Annotated[OrderTable, Calibration("ORDER_TAB", "mflat")]
-    solution: Annotated[
-        DispersionSolution | None, Calibration("DISP_TAB", "spat_solution", required=False)
-    ]
-    pixel_map: Annotated[PixelMap, Calibration("DISP_IMAGE", "spat_solution")]
 
 
-def detrending(inputs: SlitInputs | DifferenceInputs, settings: Any, arm: Arm) -> Detrending:
+def detrending(inputs: SlitInputs, settings: Any, arm: Arm) -> Detrending:
     """What is taken off every exposure. Masters are freed of their own noise first."""
     return Detrending(
         arm=arm,
